@@ -1,0 +1,1 @@
+"""What is measured: spectra, statistics, measures, the audit, and the figures and tables drawn from records."""

@@ -1,0 +1,1 @@
+"""One file is one figure: `draw(records) -> matplotlib.figure.Figure`."""

@@ -1,0 +1,48 @@
+"""Records: what figures and tables are drawn from, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Records:
+    """The collected numbers of one study.
+
+    Attributes:
+        runs: One row per run, in config order: `run` (id), `arm` (label), `seed`, `status` ("done", "diverged",
+            "failed"), `steps`, `parameters`, `macs`, `needs_context`, then one column per study factor (`upsampler`,
+            `initializer`, ...).
+        values: One row per number: `run`, `step`, `metric` (key of a measure), `value`.
+        arrays: "arm/step/metric" to an array, averaged over seeds (pictures: the first seed).
+        units: Metric to unit.
+        study: Name of the study.
+    """
+
+    runs: pd.DataFrame
+    values: pd.DataFrame
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    study: str = ""
+
+    @property
+    def arms(self) -> list[str]:
+        """Arm labels in config order."""
+        return list(dict.fromkeys(self.runs["arm"]))
+
+    def metric(self, name: str, *, step: str = "end") -> pd.DataFrame:
+        """Return the finished runs with one metric as column `value`, at the "start" or the "end" of training.
+
+        Diverged and failed runs are left out here; tables list them by their status.
+        """
+        rows = self.values[self.values["metric"] == name]
+        finished = self.runs[self.runs["status"] == "done"]
+        joined = rows.merge(finished, on="run", how="inner", sort=False)
+        wanted = joined["step"] == (0 if step == "start" else joined["steps"])
+        joined = joined[wanted]
+        order = {run: i for i, run in enumerate(self.runs["run"])}
+        return joined.sort_values("run", key=lambda column: column.map(order)).reset_index(drop=True)

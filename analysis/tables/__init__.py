@@ -1,0 +1,1 @@
+"""One file is one table: `build(records) -> pandas.DataFrame`."""

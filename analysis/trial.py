@@ -1,0 +1,50 @@
+"""A trial: everything that a measure may see of one trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model at one training step with held-out images.
+
+    Attributes:
+        model: The network in eval mode, with `encode(images) -> (latents, contexts)`, `decode(latents, contexts)`
+            and `upsamplers` (the decoder's, in the order in which they run).
+        target: Held-out images, (N, C, *spatial), float32 in [0, 1].
+        reconstruction: What the model makes of `target`, same shape, not clipped.
+        scale: Factor of one upsampler, s.
+        period: Accumulated stride of the decoder, L, in pixels.
+        margin: Width of the border that the padding may reach, in pixels; measures crop it.
+        needs_context: The decoder sees encoder indices or features, so latents alone do not decode.
+    """
+
+    model: nn.Module
+    target: Tensor
+    reconstruction: Tensor
+    scale: int
+    period: int
+    margin: int
+    needs_context: bool = False
+
+    @property
+    def residual(self) -> Tensor:
+        """Reconstruction minus target."""
+        return self.reconstruction - self.target
+
+    def flat(self, levels: tuple[float, ...], size: int) -> Tensor:
+        """Return what the model makes of constant images, (len(levels), C, size, ...).
+
+        Args:
+            levels: One grey level per image, in image units.
+            size: Side in pixels, a multiple of the period.
+        """
+        spatial = (1,) * (self.target.dim() - 2)
+        grey = torch.tensor(levels, dtype=self.target.dtype, device=self.target.device).reshape(-1, 1, *spatial)
+        images = grey.expand(-1, self.target.shape[1], *(size,) * len(spatial)).contiguous()
+        with torch.no_grad():
+            return self.model(images)

@@ -1,0 +1,1 @@
+"""The study: configs, runs, the store, claims and the command line."""

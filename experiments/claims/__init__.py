@@ -1,0 +1,1 @@
+"""One file is one claim from the literature, run and judged."""

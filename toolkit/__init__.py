@@ -1,0 +1,1 @@
+"""What is studied: upsamplers, initializations, remedies, networks, image sources and training."""

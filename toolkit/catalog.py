@@ -1,0 +1,156 @@
+"""The catalogue is the folder: a file's name is the component's name.
+
+Nothing is registered anywhere. `names` lists the files of a package, `describe` reads their labels from the syntax
+tree without importing them, and `load` imports the one that is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
+
+
+class UnknownName(ValueError):
+    """A component was asked for that no file of the folder provides."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """What a file says of itself, read without running it.
+
+    Attributes:
+        name: File name without `.py`.
+        label: Short name for tables and figures; the file name where the file gives none.
+        source: Author, year and reference of the definition; empty where the file gives none.
+        flags: Every other literal that the component declares, under its name in lower case.
+        path: The file.
+        broken: Why the file could not be read; empty when it could.
+    """
+
+    name: str
+    label: str
+    source: str
+    flags: dict[str, Any] = field(default_factory=dict)
+    path: Path = Path()
+    broken: str = ""
+
+
+def folder(package: str) -> Path:
+    """Return the folder that holds the components of a dotted package.
+
+    Raises:
+        ValueError: If there is no such package.
+    """
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"catalog: expected a package with a folder of components, got {package!r}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def names(package: str) -> tuple[str, ...]:
+    """Return the component names of a package, sorted; files that start with `_` are private.
+
+    >>> "nearest" in names("toolkit.upsamplers")
+    True
+    """
+    stems = (path.stem for path in folder(package).glob("*.py"))
+    return tuple(sorted(stem for stem in stems if NAME.fullmatch(stem)))
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest known name and lists all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return f"{meant}known: {', '.join(known) if known else 'none'}"
+
+
+def find(package: str, name: str) -> Path:
+    """Return the file of a component.
+
+    Raises:
+        UnknownName: If the folder has no such file; the message lists the known names and the nearest.
+    """
+    if name not in names(package):
+        kind = package.rpartition(".")[2].replace("_", " ")
+        raise UnknownName(f"{kind}: there is no {name!r}; {closest(name, names(package))}")
+    return folder(package) / f"{name}.py"
+
+
+def load(package: str, name: str) -> Any:
+    """Return a component: its class, or its module in packages whose components are modules.
+
+    A package declares which by `COMPONENT = "class"` in its `__init__.py`; modules are the default.
+
+    Raises:
+        UnknownName: If there is no such file.
+        ValueError: If a file that must define one public class defines none or several.
+    """
+    path = find(package, name)
+    module = importlib.import_module(f"{package}.{name}")
+    if getattr(importlib.import_module(package), "COMPONENT", "module") == "module":
+        return module
+    classes = [
+        value
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and not key.startswith("_")
+    ]
+    if len(classes) != 1:
+        got = ", ".join(c.__name__ for c in classes) or "none"
+        raise ValueError(f"{path.name}: expected exactly one public class, got {got}; prefix helpers with '_'")
+    return classes[0]
+
+
+def describe(package: str) -> tuple[Component, ...]:
+    """Return what every component of a package says of itself, without importing any of them.
+
+    >>> [c.label for c in describe("toolkit.upsamplers") if c.name == "nearest"]
+    ['Nearest']
+    """
+    return tuple(describe_one(package, name) for name in names(package))
+
+
+def describe_one(package: str, name: str) -> Component:
+    """Return what one component says of itself, without importing it.
+
+    Raises:
+        UnknownName: If there is no such file.
+    """
+    path = find(package, name)
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError, OSError) as error:
+        return Component(name, name, "", {}, path, f"{type(error).__name__}: {error}")
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    literals = _literals(tree.body)
+    if len(classes) == 1:
+        literals |= _literals(classes[0].body)
+    label, source = str(literals.pop("label", name)), str(literals.pop("source", ""))
+    return Component(name, label, source, literals, path)
+
+
+def _literals(body: list[ast.stmt]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if not isinstance(target, ast.Name) or target.id.startswith("_") or value is None:
+            continue
+        try:
+            found[target.id.lower()] = ast.literal_eval(value)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue  # not a literal: the component's own business
+    return found

@@ -1,0 +1,1 @@
+"""One file is one image source; the contract is in `toolkit.image_source`."""

@@ -1,0 +1,1 @@
+"""One file is one network; each takes an upsampler factory, and nothing else varies."""

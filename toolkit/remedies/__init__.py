@@ -1,0 +1,1 @@
+"""One file is one cure; the contract is in `toolkit.remedy`."""

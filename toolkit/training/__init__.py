@@ -1,0 +1,1 @@
+"""One engine, several executors (loop, graph, grouped) with the same results."""

@@ -1,0 +1,3 @@
+"""One file is one upsampler; the file's name is its name in configs. The contract is in `toolkit.upsampler`."""
+
+COMPONENT = "class"

@@ -1,0 +1,48 @@
+"""Resize-convolution with a nearest-neighbour resize, run as one merged transposed convolution where that is faster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from toolkit import checks
+from toolkit.upsampler import Context, Kernel, Layout, Upsampler, convolution
+
+
+class NearestConv(Upsampler):
+    """Nearest-neighbour resize, then a convolution with `kernel_size` taps per axis and zero padding.
+
+    Args:
+        kernel_size: Odd number of taps per axis.
+        bias: Whether a bias per output channel is learned.
+    """
+
+    label = "Nearest + conv"
+    source = "Odena 2016, distill.pub/2016/deconv-checkerboard"
+    linear = True
+    convex = False
+    layouts = ("conv",)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        scale: int = 2,
+        spatial_dims: int = 2,
+        kernel_size: int = 3,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)
+        k = checks.odd("nearest_conv: kernel_size", kernel_size)
+        self.conv: nn.Conv1d | nn.Conv2d | nn.Conv3d = convolution(spatial_dims)(
+            in_channels, out_channels, k, padding=k // 2, bias=bias
+        )
+
+    def upsample(self, x: Tensor, context: Context | None) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=self.scale, mode="nearest"))
+
+    def kernels(self) -> Iterator[Kernel]:
+        yield Kernel(self.conv.weight, Layout("conv", (1,) * self.spatial_dims), self.conv.bias)

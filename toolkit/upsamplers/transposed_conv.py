@@ -1,0 +1,59 @@
+"""Transposed convolution: the adjoint of a strided convolution, with learned taps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from toolkit import checks
+from toolkit.upsampler import Context, Kernel, Layout, Upsampler, exact_padding
+
+
+class TransposedConv(Upsampler):
+    """y[s m + q] = sum of x[i] w[.] over the taps of phase q; any kernel size, dilation and groups.
+
+    Padding and output padding follow from the contract's size: the smallest output padding op with
+    2 p - op = d (k - 1) + 1 - s. Overlap is even where k % s == 0, which alone does not make the output clean.
+
+    Args:
+        kernel_size: Taps per axis, k; None for 2 * scale.
+        dilation: Spacing of the taps, d.
+        groups: Channel groups.
+        bias: Whether a bias per output channel is learned.
+    """
+
+    label = "Transposed conv"
+    source = "Zeiler 2010; Dumoulin 2016, arXiv:1603.07285"
+    linear = True
+    convex = False
+    layouts = ("transposed",)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        scale: int = 2,
+        spatial_dims: int = 2,
+        kernel_size: int | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)
+        k = checks.integer("transposed_conv: kernel_size", 2 * scale if kernel_size is None else kernel_size)
+        d = checks.integer("transposed_conv: dilation", dilation)
+        padding, output_padding = exact_padding(k, scale, d)
+        module = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[spatial_dims]
+        self.conv: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d = module(
+            in_channels, out_channels, k, scale, padding, output_padding, groups, bias, d
+        )
+
+    def upsample(self, x: Tensor, context: Context | None) -> Tensor:
+        return self.conv(x)
+
+    def kernels(self) -> Iterator[Kernel]:
+        strides = (self.scale,) * self.spatial_dims
+        layout = Layout("transposed", strides, self.conv.groups, self.conv.dilation[0])
+        yield Kernel(self.conv.weight, layout, self.conv.bias)
