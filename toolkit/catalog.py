@@ -33,6 +33,7 @@ class Component:
         label: Short name for tables and figures; the file name where the file gives none.
         source: Author, year and reference of the definition; empty where the file gives none.
         flags: Every other literal that the component declares, under its name in lower case.
+        options: Keyword-only arguments of its constructor or entry function, without those of the contract.
         path: The file.
         broken: Why the file could not be read; empty when it could.
     """
@@ -41,6 +42,7 @@ class Component:
     label: str
     source: str
     flags: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
     path: Path = Path()
     broken: str = ""
 
@@ -101,7 +103,7 @@ def load(package: str, name: str) -> Any:
     """
     path = find(package, name)
     module = importlib.import_module(f"{package}.{name}")
-    if getattr(importlib.import_module(package), "COMPONENT", "module") == "module":
+    if _package_literal(package, "COMPONENT", "module") == "module":
         return module
     classes = [
         value
@@ -133,13 +135,30 @@ def describe_one(package: str, name: str) -> Component:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError) as error:
-        return Component(name, name, "", {}, path, f"{type(error).__name__}: {error}")
+        return Component(name, name, "", {}, (), path, f"{type(error).__name__}: {error}")
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    literals = _literals(tree.body)
-    if len(classes) == 1:
+    literals, scope, entry = _literals(tree.body), tree.body, _package_literal(package, "ENTRY", "measure")
+    if len(classes) == 1 and _package_literal(package, "COMPONENT", "module") == "class":
         literals |= _literals(classes[0].body)
+        scope, entry = classes[0].body, "__init__"
     label, source = str(literals.pop("label", name)), str(literals.pop("source", ""))
-    return Component(name, label, source, literals, path)
+    return Component(name, label, source, literals, _keywords(scope, entry), path)
+
+
+#: Keyword arguments that a contract itself passes, so that they are not options of a component.
+CONTRACT_KEYWORDS = ("scale", "spatial_dims", "generator", "seed", "image_channels")
+
+
+def _package_literal(package: str, key: str, default: str) -> str:
+    init = folder(package) / "__init__.py"
+    return _literals(ast.parse(init.read_text(encoding="utf-8")).body).get(key.lower(), default)
+
+
+def _keywords(body: list[ast.stmt], function: str) -> tuple[str, ...]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return tuple(a.arg for a in node.args.kwonlyargs if a.arg not in CONTRACT_KEYWORDS)
+    return ()
 
 
 def _literals(body: list[ast.stmt]) -> dict[str, Any]:

@@ -1,1 +1,4 @@
 """One file is one cure; the contract is in `toolkit.remedy`."""
+
+COMPONENT = "module"
+ENTRY = "apply"
