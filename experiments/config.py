@@ -1,0 +1,244 @@
+"""A study's TOML file, validated into frozen models, and a run's spec, whose canonical JSON gives the run id.
+
+Errors name the key, what was expected and what came; all of them are reported, not only the first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from toolkit import catalog
+
+#: A config is a page of text; anything larger is a mistake or an attack, and is refused before it is parsed.
+MAX_BYTES = 256 * 1024
+IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+
+class ConfigError(ValueError):
+    """The config cannot be used; the message has one line per problem."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _component(package: str) -> Any:
+    """Return a validator that checks a component's name and the names of its options against the folder."""
+
+    def check(value: ComponentSpec) -> ComponentSpec:
+        found = catalog.describe_one(package, value.name)
+        if found.broken:
+            raise ValueError(f"{found.path.name} cannot be read: {found.broken}")
+        for key in value.options:
+            if key not in found.options:
+                raise ValueError(f"{value.name} has no option {key!r}; {catalog.closest(key, found.options)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class ComponentSpec(_Model):
+    """A component by name, with its options beside the name: `{name = "transposed_conv", kernel_size = 4}`."""
+
+    name: str
+    options: dict[str, bool | int | float | str | list[int] | list[float] | list[str]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "options" not in value:
+            return {"name": value.get("name"), "options": {k: v for k, v in value.items() if k != "name"}}
+        return value
+
+
+Upsampler = Annotated[ComponentSpec, _component("toolkit.upsamplers")]
+Initializer = Annotated[ComponentSpec, _component("toolkit.initializers")]
+ImageSource = Annotated[ComponentSpec, _component("toolkit.images")]
+Network = Annotated[ComponentSpec, _component("toolkit.networks")]
+
+
+class Images(_Model):
+    """Where the images come from."""
+
+    source: ImageSource
+    size: int = Field(ge=8, le=4096)
+    seed: int = Field(default=0, ge=0)
+
+
+class Train(_Model):
+    """How a network is trained."""
+
+    steps: int = Field(ge=0, le=10_000_000)
+    batch_size: int = Field(ge=1, le=65536)
+    learning_rate: float = Field(gt=0)
+    loss: Literal["mse", "l1"] = "mse"
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
+    snapshots: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+
+    @model_validator(mode="after")
+    def _snapshots_lie_within(self) -> Train:
+        late = [step for step in self.snapshots if step > self.steps]
+        if late:
+            raise ValueError(f"snapshots: expected steps up to {self.steps}, got {late[0]}")
+        return self
+
+
+class RunSpec(_Model):
+    """Everything that is meant to change a run's numbers, and nothing that is not."""
+
+    images: Images
+    network: Network
+    scale: int = Field(default=2, ge=2, le=16)
+    upsampler: Upsampler
+    initializer: Initializer
+    train: Train
+    seed: int = Field(ge=0, lt=2**31)
+
+    @property
+    def canonical(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def id(self) -> str:
+        """Run id: the first 12 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()[:12]
+
+    @property
+    def saved_steps(self) -> tuple[int, ...]:
+        """Steps whose weights are kept: the snapshots and the end."""
+        return tuple(sorted({*self.train.snapshots, self.train.steps}))
+
+
+class Measuring(_Model):
+    """What is measured of every kept step; none of it changes the training."""
+
+    measures: tuple[str, ...]
+    images: int = Field(default=32, ge=1, le=100_000)
+    margin: int = Field(default=16, ge=0, le=1024)
+
+    @model_validator(mode="after")
+    def _measures_exist(self) -> Measuring:
+        for name in self.measures:
+            catalog.find("analysis.measures", name)
+        return self
+
+
+class StudySpec(_Model):
+    """Name and purpose of a study."""
+
+    name: Annotated[str, Field(pattern=IDENTIFIER)]
+    question: str
+
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+class Config(_Model):
+    """A study file. `base` sections hold what all runs share; `[grid]` lists what varies, by dotted key."""
+
+    study: StudySpec
+    images: dict[str, Any]
+    network: dict[str, Any]
+    scale: int = 2
+    train: dict[str, Any]
+    measure: Measuring
+    grid: dict[str, Values]
+    exclude: tuple[dict[str, Any], ...] = ()
+
+
+def read(path: Path, overrides: tuple[str, ...] = ()) -> Config:
+    """Return the validated config of a TOML file, with `key=value` overrides applied first.
+
+    Raises:
+        ConfigError: With one line per problem, each naming the file and the key.
+    """
+    raw = _parse(path)
+    for override in overrides:
+        _override(raw, override)
+    return validate(Config, raw, str(path))
+
+
+def validate(model: type[Any], raw: Any, where: str) -> Any:
+    """Return `raw` as `model`.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    try:
+        # through JSON: TOML arrays become tuples, while every scalar keeps its strict type
+        return model.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{where}: {_line(item, model)}" for item in error.errors())) from None
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}: expected at most {MAX_BYTES} bytes, got {len(data)}")
+    try:
+        raw = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected UTF-8, got byte {data[error.start]:#04x} at {error.start}") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error or 'nested too deeply'}") from None
+    if not raw:
+        raise ConfigError(f"{path}: expected a study, got an empty file; see configs/smoke.toml")
+    return raw
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text}: expected key=value, for example train.steps=100")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value  # a bare word is a string
+    if key.startswith("grid."):
+        raw.setdefault("grid", {})[key[5:]] = parsed
+        return
+    merge(raw, key.strip(), parsed)
+
+
+def merge(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set `tree[a][b][c]` for the dotted key `a.b.c`, in place."""
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{dotted}: {parent} is no section")
+    tree[last] = value
+
+
+def _line(item: Any, model: type[BaseModel]) -> str:
+    key = ".".join(map(str, item["loc"])) or "file"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggest(str(item['loc'][-1]), item['loc'][:-1], model)}"
+    if item["type"] == "missing":
+        return f"{key}: missing; expected a value"
+    message = item["msg"].removeprefix("Value error, ")
+    got = "" if item["type"] == "value_error" else f", got {str(item['input'])[:80]!r}"
+    return f"{key}: {message[0].lower()}{message[1:]}{got}"
+
+
+def _suggest(key: str, parents: tuple[Any, ...], model: type[BaseModel]) -> str:
+    current: Any = model
+    for parent in parents:
+        known = getattr(current, "model_fields", {})
+        current = known[parent].annotation if parent in known else None
+    fields = list(getattr(current, "model_fields", {}))
+    near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(fields)}" if fields else ""
