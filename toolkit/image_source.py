@@ -1,4 +1,4 @@
-"""The image-source contract: what a file in `toolkit/images` provides.
+"""The image-source contract: what a file in `toolkit/images` provides, and the cuts that several sources share.
 
 A file declares, as literals, `LABEL` and `SOURCE`, and defines
 
@@ -7,9 +7,66 @@ A file declares, as literals, `LABEL` and `SOURCE`, and defines
 which returns float32 images in [0, 1] of shape (N, C, size, size), channels first. `split` is "train" or "test";
 nothing of one split (no photograph, no procedural seed) may appear in the other. Options of its own are keyword-only
 with defaults. The same arguments give the same tensor, bit for bit.
+
+A source must have no grid of its own: a lattice line in the targets would be counted as the upsampler's. A source
+that needs an option before it can load anything (the path of a folder) names it in the literal `NEEDS`.
+A source of segmentation scenes also defines `labels`, with the arguments of `load`, which returns the int64 class of
+every pixel, (N, size, size), and the literal `CLASSES`, the number of classes.
 """
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from toolkit import checks
+
 SPLITS = ("train", "test")
 PACKAGE = "toolkit.images"
+
+#: Height, width and channels, float64 in [0, 1]: a decoded image before it is cut.
+Pixels = NDArray[np.float64]
+
+
+def check_request(source: str, split: str, size: int, images: int | None = None) -> None:
+    """Check what every source is asked for.
+
+    Raises:
+        ValueError: If `split` is unknown, or `size` or the number of `images` is not a positive integer.
+    """
+    checks.choice(f"{source}: split", split, SPLITS)
+    checks.integer(f"{source}: size", size)
+    if images is not None:
+        checks.integer(f"{source}: images", images)
+
+
+def area_average(image: Pixels, factor: int) -> Pixels:
+    """Return (h // factor, w // factor, C): means of factor x factor blocks; an incomplete last block is cut off.
+
+    >>> area_average(np.arange(4.0).reshape(2, 2, 1), 2)
+    array([[[1.5]]])
+    """
+    h, w, c = image.shape[0] // factor, image.shape[1] // factor, image.shape[2]
+    return image[: h * factor, : w * factor].reshape(h, factor, w, factor, c).mean(axis=(1, 3))
+
+
+def patches(image: Pixels, size: int, stride: int) -> Tensor:
+    """Return every size x size patch whose corner lies at multiples of `stride`, float32 (N, C, size, size).
+
+    N = 0 where the image is smaller than a patch: the caller knows the image's name and says so.
+
+    >>> patches(np.zeros((5, 7, 3)), 4, 2).shape
+    torch.Size([2, 3, 4, 4])
+    """
+    if min(image.shape[:2]) < size:
+        return torch.empty(0, image.shape[2], size, size)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(0, 1))[::stride, ::stride]
+    return torch.from_numpy(windows.reshape(-1, image.shape[2], size, size).astype(np.float32))
+
+
+def shuffled(images: Tensor, *, seed: int, limit: int | None = None) -> Tensor:
+    """Return the images in an order drawn from `seed`, at most `limit` of them."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order[:limit]].contiguous()
