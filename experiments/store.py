@@ -177,7 +177,7 @@ class Store:
 
     def _replace_folder(self, temporary: Path, target: Path) -> None:
         if target.exists():
-            if not self.problems(target.name):
+            if not self.problems(target.name) and self.record(target.name)["status"] != "failed":
                 shutil.rmtree(temporary, ignore_errors=True)  # somebody else committed the same run
                 return
             stale = target.with_name(f".tmp-{os.getpid()}-stale-{target.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 import traceback
@@ -27,10 +28,6 @@ from toolkit.training import engine, loop
 CHECKPOINT_SECONDS = 5.0
 
 
-class Interrupted(BaseException):
-    """The run was asked to stop; its state is saved."""
-
-
 @dataclass(frozen=True)
 class Place:
     """Where and on what a task works; nothing in it changes a number."""
@@ -46,15 +43,20 @@ class Place:
         return Store(Path(self.results), self.study)
 
 
-_stop_asked = False
+class _Duty:
+    """What a worker process is doing, for its signal handlers: the one piece of state they share."""
+
+    training = False
+    signal_received = 0
 
 
 def start_worker() -> None:
-    """Make a worker process finish its step and save its state when it is told to stop."""
+    """Make a worker process finish its step, save its state and end when it is told to stop."""
 
     def ask(number: int, frame: object) -> None:
-        global _stop_asked
-        _stop_asked = True
+        _Duty.signal_received = number
+        if not _Duty.training:
+            os._exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
@@ -80,9 +82,12 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
         if store.is_complete(spec.id) and store.record(spec.id)["status"] != "failed":
             return {"run": spec.id, "status": "present", "why": ""}
         try:
+            _Duty.training = True
             return _train(spec, place, store)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a component that calls sys.exit fails its run, not the study
             return _fail(spec, place, store, error)
+        finally:
+            _Duty.training = False
 
 
 def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
@@ -121,12 +126,12 @@ class _Keeper:
         if step in self.spec.saved_steps and step not in self.weights:
             self.weights[step] = {k[6:]: v for k, v in state().items() if k.startswith("model/")}
         due = time.monotonic() - self.last > CHECKPOINT_SECONDS
-        if (due or _stop_asked) and 0 < step < self.spec.train.steps:
+        if (due or _Duty.signal_received) and 0 < step < self.spec.train.steps:
             packed = {f"kept/{s}/{k}": v for s, weights in self.weights.items() for k, v in weights.items()}
             self.store.save_checkpoint(self.spec.id, tensors_to_bytes({**state(), **packed}))
             self.last = time.monotonic()
-        if _stop_asked:
-            raise Interrupted
+        if _Duty.signal_received:
+            os._exit(128 + _Duty.signal_received)  # everything is on disk; the pool must not hand out another task
 
 
 def _unpack(state: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
@@ -142,7 +147,7 @@ def _history(losses: Tensor) -> bytes:
     return ("\n".join(["step,loss", *rows]) + "\n").encode()
 
 
-def _fail(spec: RunSpec, place: Place, store: Store, error: Exception) -> dict[str, Any]:
+def _fail(spec: RunSpec, place: Place, store: Store, error: BaseException) -> dict[str, Any]:
     """Commit the run as failed, with one line for people and the traceback beside it."""
     why = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, OSError | StoreError):

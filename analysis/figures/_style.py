@@ -1,0 +1,86 @@
+"""What all figures share: size, palette, markers. Nothing here touches matplotlib's global settings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analysis.records import Records
+
+#: Width of a text column and of a page's text block, inches.
+COLUMN, PAGE = 3.4, 7.0
+#: Pixels per inch of a drawn PNG.
+DPI = 200
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+DASHES = ("-", "--", ":", "-.")
+
+_RC = {
+    **sns.axes_style("ticks"),
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "grid.linewidth": 0.4,
+    "lines.linewidth": 1.1,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "checkerscope",
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Run a `draw` function under the house style and leave the global settings as they were."""
+
+    @functools.wraps(draw)
+    def wrapped(*args: Any, **kwargs: Any) -> Figure:
+        with mpl.rc_context(_RC):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+def figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, free of pyplot's global state."""
+    fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig
+
+
+def looks(arms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return colour, marker and dash of every arm, fixed by config order (Okabe-Ito, readable in grey by marker)."""
+    colors = mpl.color_sequences["okabe_ito"]
+    return {
+        arm: {
+            "color": colors[i % len(colors)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "linestyle": DASHES[(i // len(colors)) % len(DASHES)],
+        }
+        for i, arm in enumerate(arms)
+    }
+
+
+def arm_rows(ax: Axes, records: Records, arms: Sequence[str]) -> None:
+    """Name the rows of a dot plot after the arms, first on top, and rule off those that see the encoder."""
+    seeing = set(records.runs.loc[records.runs["needs_context"].astype(bool), "arm"])
+    ax.set_yticks(range(len(arms)), [f"{arm} *" if arm in seeing else arm for arm in arms])
+    ax.set_ylim(len(arms) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", alpha=0.5)
+
+
+def unit(records: Records, metric: str) -> str:
+    """Return a metric's unit for an axis label."""
+    return records.units.get(metric, "")

@@ -1,0 +1,51 @@
+"""Radial power spectra of the reconstructions, as excess over the ground truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from analysis.figures import _style
+from analysis.records import Records
+
+LABEL = "Radial power spectra"
+CAPTION = (
+    "Radial power spectrum of the reconstructions of held-out images after training, relative to the ground truth's."
+    " Power is averaged over images and seeds before the logarithm; every bin is kept, up to the corner frequency"
+    " 0.71 cycles per pixel. Vertical lines: distances of the lattice lines from the origin."
+)
+NEEDS = ("radial_spectrum.reconstruction", "radial_spectrum.target", "radial_spectrum.frequency")
+
+
+@_style.styled
+def draw(records: Records) -> Figure:
+    """Return one line per arm, in dB over the target."""
+    fig = _style.figure(_style.PAGE * 0.8, 2.8)
+    ax = fig.subplots()
+    for arm, look in _style.looks(records.arms).items():
+        parts = [records.arrays.get(f"{arm}/end/{metric}") for metric in NEEDS]
+        if any(part is None for part in parts):
+            continue
+        power, target, frequency = (np.asarray(part, dtype=np.float64) for part in parts)
+        positive = (power > 0) & (target > 0) & (frequency > 0)
+        excess = 10 * np.log10(power[positive] / target[positive])
+        sns.lineplot(
+            x=frequency[positive],
+            y=excess,
+            color=look["color"],
+            linestyle=look["linestyle"],
+            marker=look["marker"],
+            markevery=4,
+            markersize=3.5,
+            markeredgewidth=0,
+            label=arm,
+            ax=ax,
+        )
+    for radius in (0.25, 0.25 * 2**0.5, 0.5, 0.5 * 1.25**0.5, 0.5 * 2**0.5):
+        ax.axvline(radius, color="0.75", linewidth=0.6, zorder=0)
+    ax.axhline(0, color="0.3", linewidth=0.6)
+    ax.set_xlabel("radial frequency (cycles per pixel)")
+    ax.set_ylabel("power over ground truth (dB)")
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1.0, 0.5), title=None)
+    return fig

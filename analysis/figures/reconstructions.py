@@ -1,0 +1,69 @@
+"""Reconstructions side by side with a magnified crop, pixel for pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.figures import _style
+from analysis.records import Records
+
+LABEL = "Reconstructions"
+CAPTION = (
+    "A held-out image, its reconstruction by every arm (first seed) at {whole} device pixels per image pixel, and below"
+    " it a crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a checkerboard or make one."
+)
+NEEDS = ("reconstruction.picture", "reconstruction.target_picture")
+#: Device pixels per image pixel: the whole picture, and the crop.
+WHOLE, CROP, CROP_SIDE, GAP, TEXT = 3, 8, 24, 10, 52
+CAPTION = CAPTION.format(whole=WHOLE, crop=CROP)
+
+
+def magnify(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Return a picture (H, W, C) with every pixel repeated `factor` times along both axes.
+
+    >>> magnify(np.array([[[1], [2]]], dtype=np.uint8), 2)[..., 0]
+    array([[1, 1, 2, 2],
+           [1, 1, 2, 2]], dtype=uint8)
+    """
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def tile(picture: np.ndarray) -> np.ndarray:
+    """Return one arm's column: the whole picture above its central crop, both at integer magnification."""
+    h, w = (side // 2 - CROP_SIDE // 2 for side in picture.shape[:2])
+    crop = magnify(picture[h : h + CROP_SIDE, w : w + CROP_SIDE], CROP)
+    whole = magnify(picture, WHOLE)
+    width = max(whole.shape[1], crop.shape[1])
+    parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in (whole, crop)]
+    return np.concatenate([parts[0], np.full((4, width, whole.shape[2]), 255, np.uint8), parts[1]])
+
+
+@_style.styled
+def draw(records: Records) -> Figure:
+    """Return the mosaic; one image pixel covers a whole number of device pixels at the figure's own dpi."""
+    first = next(arm for arm in records.arms if f"{arm}/end/{NEEDS[0]}" in records.arrays)
+    pictures = {"original": records.arrays[f"{first}/end/{NEEDS[1]}"][0]}
+    for arm in records.arms:
+        if f"{arm}/end/{NEEDS[0]}" in records.arrays:
+            pictures[arm] = records.arrays[f"{arm}/end/{NEEDS[0]}"][0]
+    tiles = [(name, tile(picture)) for name, picture in pictures.items()]
+    height, width = tiles[0][1].shape[:2]
+    columns = max(1, min(len(tiles), int(_style.PAGE * _style.DPI) // (width + GAP)))
+    rows = -(-len(tiles) // columns)
+    size = (columns * (width + GAP), rows * (height + TEXT))
+    fig = _style.figure(size[0] / _style.DPI, size[1] / _style.DPI)
+    fig.set_layout_engine("none")
+    for i, (name, pixels) in enumerate(tiles):
+        x, top = (i % columns) * (width + GAP), size[1] - (i // columns) * (height + TEXT)
+        rgb = pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
+        fig.figimage(rgb, xo=x, yo=top - TEXT - height, origin="upper")
+        fig.text(x / size[0], (top - TEXT + 8) / size[1], _wrap(name), fontsize=5.5, va="bottom")
+    return fig
+
+
+def _wrap(name: str, width: int = 25) -> str:
+    if len(name) <= width:
+        return name
+    at = name.rfind(" ", 0, width)
+    return name if at < 0 else f"{name[:at]}\n{name[at + 1 :]}"

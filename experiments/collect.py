@@ -1,0 +1,178 @@
+"""From the store to records, and records to and from tidy files."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.records import Records
+from experiments import store as files
+from experiments.grid import Grid, Run, name_of
+from experiments.store import Store, StoreError
+from toolkit import catalog
+
+FILES = ("runs.csv", "values.csv", "arrays.npz", "study.json")
+VALUE_COLUMNS = ("run", "step", "metric", "value")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much of a study is there.
+
+    Attributes:
+        total: Runs of the config.
+        done: Runs that finished.
+        diverged: Runs that finished with numbers that are not finite.
+        failed: Runs that raised.
+        missing: Runs not yet committed.
+        damaged: Lines that name what is wrong with stored runs.
+        strangers: Run folders that belong to no run of the config (it has changed since).
+    """
+
+    total: int
+    done: int
+    diverged: int
+    failed: int
+    missing: int
+    damaged: tuple[str, ...]
+    strangers: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every run has ended, in whatever way."""
+        return self.done + self.diverged + self.failed == self.total
+
+
+def progress(runs: Iterable[Run], store: Store) -> Progress:
+    """Return the state of a study's runs in the store."""
+    ids = [run.spec.id for run in runs]
+    present = set(store.runs())
+    counts = {"done": 0, "diverged": 0, "failed": 0}
+    damaged: list[str] = []
+    for run in ids:
+        if run in present:
+            problems = store.problems(run)
+            damaged += problems
+            if not problems:
+                counts[store.record(run)["status"]] += 1
+    strangers = tuple(sorted(present - set(ids)))
+    missing = len(ids) - sum(counts.values())
+    return Progress(len(ids), **counts, missing=missing, damaged=tuple(damaged), strangers=strangers)
+
+
+def collect(grid: Grid, store: Store) -> Records:
+    """Return the records of a study's committed runs; damaged runs are left out, never guessed.
+
+    Raises:
+        StoreError: If no run is committed.
+    """
+    rows: list[dict[str, Any]] = []
+    values: list[tuple[str, int, str, float]] = []
+    arrays: dict[str, list[np.ndarray]] = {}
+    for run in grid:
+        if not store.is_complete(run.spec.id):
+            continue
+        record = store.record(run.spec.id)
+        rows.append(_row(run, record))
+        for name in grid.config.measure.measures:
+            stored = store.load_measure(run.spec.id, name)
+            if stored is not None:
+                values += _values(run.spec.id, stored[0])
+                if record["status"] == "done":
+                    _gather(arrays, run.arm, record["steps"], stored[1])
+    if not rows:
+        raise StoreError(f"{store.root}: no finished run to collect; start with: checkerscope run CONFIG")
+    return Records(
+        runs=pd.DataFrame(rows),
+        values=pd.DataFrame(values, columns=list(VALUE_COLUMNS)),
+        arrays={key: _over_seeds(items) for key, items in arrays.items()},
+        units=units(grid.config.measure.measures),
+        study=grid.config.study.name,
+    )
+
+
+def units(measures: Iterable[str]) -> dict[str, str]:
+    """Return the unit of every metric, read from the measures' files."""
+    found: dict[str, str] = {}
+    for name in measures:
+        found |= catalog.describe_one("analysis.measures", name).flags.get("units", {})
+    return found
+
+
+def _row(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
+    flags = catalog.describe_one("toolkit.upsamplers", run.spec.upsampler.name).flags
+    base = {
+        "run": run.spec.id,
+        "arm": run.arm,
+        "seed": run.spec.seed,
+        "status": record["status"],
+        "steps": record["steps"],
+        "parameters": record["parameters"],
+        "macs": record["macs"],
+        "needs_context": bool(flags.get("needs_context")),
+    }
+    factors = {key: name_of(value) for key, value in run.factors.items()}
+    return {**base, **factors, "why": record["why"]}
+
+
+def _values(run: str, body: Mapping[str, Any]) -> list[tuple[str, int, str, float]]:
+    return [
+        (run, int(step), metric, float("nan") if value is None else value)
+        for step, metrics in sorted(body["values"].items(), key=lambda item: int(item[0]))
+        for metric, value in sorted(metrics.items())
+    ]
+
+
+def _gather(arrays: dict[str, list[np.ndarray]], arm: str, last: int, found: Mapping[str, np.ndarray]) -> None:
+    for key, value in found.items():
+        step, metric = key.split("/", 1)
+        when = "end" if int(step) == last else "start" if int(step) == 0 else step
+        arrays.setdefault(f"{arm}/{when}/{metric}", []).append(value)
+
+
+def _over_seeds(items: list[np.ndarray]) -> np.ndarray:
+    if items[0].dtype == np.uint8 or len({item.shape for item in items}) > 1:
+        return items[0]  # pictures: the first seed
+    return np.mean(np.stack(items).astype(np.float64), axis=0).astype(np.float32)
+
+
+def save(records: Records, folder: Path) -> None:
+    """Write records as two CSV files, one NPZ and one JSON; the manifest is written last."""
+    study = {"study": records.study, "units": dict(records.units)}
+    contents = {
+        "runs.csv": _csv(records.runs),
+        "values.csv": _csv(records.values),
+        "arrays.npz": files.npz(records.arrays),
+        "study.json": files.to_json(study),
+    }
+    for name, data in contents.items():
+        files.write(folder / name, data)
+    files.write(folder / "manifest.json", files.sealed({name: files.digest(contents[name]) for name in FILES}))
+
+
+def load(folder: Path) -> Records:
+    """Return the records of a folder.
+
+    Raises:
+        StoreError: If a file is missing or its hash differs from the manifest.
+    """
+    manifest = files.unsealed(folder / "manifest.json")
+    contents = {name: files.read(folder / name) for name in FILES}
+    for name in FILES:
+        if files.digest(contents[name]) != manifest.get(name):
+            raise StoreError(f"{folder / name}: its SHA-256 differs from manifest.json; collect again")
+    study = json.loads(contents["study.json"])
+    runs = pd.read_csv(io.BytesIO(contents["runs.csv"]), dtype={"run": str, "why": str}, keep_default_na=False)
+    values = pd.read_csv(io.BytesIO(contents["values.csv"]), dtype={"run": str})
+    return Records(runs, values, files.read_npz(contents["arrays.npz"]), study["units"], study["study"])
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
