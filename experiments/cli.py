@@ -1,0 +1,277 @@
+"""The command line. Only click is imported here; everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from experiments.session import Session
+
+KINDS = {
+    "upsamplers": "toolkit.upsamplers",
+    "initializers": "toolkit.initializers",
+    "images": "toolkit.images",
+    "networks": "toolkit.networks",
+    "remedies": "toolkit.remedies",
+    "measures": "analysis.measures",
+    "published": "analysis.measures.published",
+    "figures": "analysis.figures",
+    "tables": "analysis.tables",
+    "claims": "experiments.claims",
+}
+#: Command groups of their own, loaded when they are asked for.
+ELSEWHERE = {
+    "audit": "experiments.audit_cli:audit",
+    "cure": "experiments.audit_cli:cure",
+    "geometry": "experiments.geometry_cli:geometry",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in ELSEWHERE:
+            module, _, attribute = ELSEWHERE[name].partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        return super().get_command(ctx, name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from toolkit.catalog import closest
+
+            known = self.list_commands(ctx)
+            raise click.UsageError(f"no command {args[0]!r}; {closest(args[0], known)}", ctx) from None
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="checkerscope")
+def cli() -> None:
+    """Train, measure, audit and cure upsampling artifacts.
+
+    A study is one TOML file: `checkerscope study configs/quick.toml` trains what is missing, measures, and ends in
+    figures, tables and a PDF. Progress goes to standard error, results to standard output.
+    """
+
+
+def _study(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command a config argument and the options that every study command has."""
+    options = [
+        click.argument("config", type=click.Path(dir_okay=False, path_type=Path)),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a config value."),
+        click.option(
+            "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _working(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of those that start workers."""
+    options = [
+        click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]"),
+        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."),
+        click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads per worker."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+def _open(config: Path, overrides: tuple[str, ...], results: Path, **how: Any) -> Session:
+    from experiments.session import Session
+
+    return Session.open(config, overrides, results, **how)
+
+
+@cli.command("list")
+@click.argument("kind", type=click.Choice([*KINDS, "configs"]), required=False)
+@as_json
+def list_components(kind: str | None, as_json: bool) -> None:
+    """List the components of one KIND, or the kinds, without importing any of them."""
+    from toolkit import catalog
+
+    if kind is None:
+        rows: list[dict[str, Any]] = [{"kind": k, "components": len(catalog.names(p))} for k, p in KINDS.items()]
+        _table(rows, as_json)
+    elif kind == "configs":
+        _table([{"name": p.as_posix(), "label": _headline(p)} for p in sorted(Path("configs").glob("*.toml"))], as_json)
+    else:
+        described = catalog.describe(KINDS[kind])
+        if as_json:
+            keep = ("name", "label", "source", "flags", "options", "broken")
+            _json([{key: getattr(component, key) for key in keep} for component in described])
+            return
+        rows = [{"name": c.name, "label": c.broken or c.label, "source": c.source} for c in described]
+        _table(rows, as_json)
+
+
+@cli.command()
+@_study
+@_working
+@click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
+@click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
+@as_json
+def run(
+    config: Path, overrides: tuple[str, ...], results: Path, dry_run: bool, yes: bool, as_json: bool, **how: Any
+) -> int:
+    """Train every run of CONFIG that is not finished yet."""
+    if dry_run:
+        return _dry_run(config, overrides, results, as_json)
+    session = _open(config, overrides, results, **how)
+    session.train(allow_large=yes)
+    return _report_runs(session, as_json)
+
+
+def _dry_run(config: Path, overrides: tuple[str, ...], results: Path, as_json: bool) -> int:
+    from experiments import config as configs
+    from experiments.grid import Grid
+
+    grid = Grid(configs.read(config, overrides), str(config))
+    factors = {key: len(values) for key, values in grid.factors.items()}
+    if as_json:
+        _json({"study": grid.config.study.name, "runs": len(grid), "factors": factors})
+    else:
+        product = " x ".join(f"{count} {key}" for key, count in factors.items())
+        click.echo(f"{grid.config.study.name}: {len(grid)} runs ({product}, less exclusions); nothing was trained")
+    return 0
+
+
+@cli.command()
+@_study
+@click.option("--watch", is_flag=True, help="Repeat every two seconds until the study is complete.")
+@as_json
+def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool, as_json: bool) -> int:
+    """Say how many runs of CONFIG are done, diverged, failed, missing or damaged."""
+    import time
+
+    session = _open(config, overrides, results)
+    while watch and not session.progress().is_complete:
+        click.echo(session.status_line(), err=True)
+        time.sleep(2)
+    return _report_runs(session, as_json)
+
+
+@cli.command()
+@_study
+@_working
+@as_json
+def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bool, **how: Any) -> int:
+    """Take the measures of CONFIG that finished runs lack, without training."""
+    session = _open(config, overrides, results, **how)
+    failures = session.measure()
+    if as_json:
+        _json({"failures": failures})
+    for line in failures:
+        click.echo(f"failed: {line}", err=True)
+    return 3 if failures else 0
+
+
+@cli.command()
+@_study
+@click.option("--publish", is_flag=True, help="Also write paper/data/<study>, which is committed.")
+def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bool) -> None:
+    """Gather the numbers of finished runs into tidy CSV files."""
+    session = _open(config, overrides, results)
+    for folder in session.collect(publish=publish):
+        click.echo(folder)
+
+
+@cli.command()
+@_study
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]")
+@click.option("--check", is_flag=True, help="Compare the numbers with the committed ones; exit 4 if they differ.")
+def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path | None, check: bool) -> int:
+    """Draw the figures, build the tables and compile the PDF of CONFIG.
+
+    Reads the results folder where the study is complete there, else the committed paper/data/<study>.
+    """
+    session = _open(config, overrides, results)
+    if check:
+        differences = session.differences()
+        for line in differences:
+            click.echo(f"differs: {line}", err=True)
+        return 4 if differences else 0
+    session.publish(output)
+    return 0
+
+
+@cli.command()
+@_study
+@_working
+@click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]")
+def study(
+    config: Path, overrides: tuple[str, ...], results: Path, yes: bool, output: Path | None, **how: Any
+) -> int:
+    """Do all of it: train what is missing, measure, collect, draw, compile, and show the main table."""
+    session = _open(config, overrides, results, **how)
+    session.train(allow_large=yes)
+    failures = session.measure()
+    session.collect(publish=False)
+    session.publish(output)
+    for line in failures:
+        click.echo(f"failed: {line}", err=True)
+    return 3 if failures or session.progress().failed else 0
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("results"))
+@as_json
+def verify(folder: Path, as_json: bool) -> int:
+    """Check every stored file under a results FOLDER against its digest; exit 1 if anything is damaged."""
+    from experiments.verify import verify_folder
+
+    checked, problems = verify_folder(folder)
+    if as_json:
+        _json({"checked": checked, "problems": problems})
+    else:
+        for line in problems:
+            click.echo(line)
+        click.echo(f"{checked} files checked, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def _report_runs(session: Session, as_json: bool) -> int:
+    state = session.progress()
+    if as_json:
+        _json({**state.__dict__, "complete": state.is_complete})
+    else:
+        click.echo(session.status_line())
+        for line in state.damaged:
+            click.echo(f"damaged: {line}")
+        for line in session.failures():
+            click.echo(f"failed: {line}")
+    return 3 if state.failed else 0
+
+
+def _headline(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").removeprefix("Question").strip()
+
+
+def _json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1, default=str, allow_nan=False))
+
+
+def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _json(rows)
+        return
+    from experiments.terminal import columns
+
+    click.echo(columns(rows))

@@ -1,0 +1,150 @@
+"""From records to figures, tables, numbers and the PDF. Every number in the manuscript comes through here."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import typst
+
+from analysis.records import Records
+from experiments import store as files
+from toolkit import catalog
+
+PAPER = Path(__file__).resolve().parent.parent / "paper"
+MANUSCRIPT = "checkerscope.typ"
+#: matplotlib writes the time of drawing into a PDF unless this is set: the same data must give the same bytes.
+EPOCH = "1704067200"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What was written, and what was left out with the reason."""
+
+    figures: tuple[Path, ...]
+    tables: tuple[Path, ...]
+    numbers: Path
+    skipped: tuple[str, ...]
+
+
+def build(records: Records, folder: Path, report: Callable[[str], None] = lambda line: None) -> Output:
+    """Draw every figure and build every table that the records allow, into `folder`.
+
+    Args:
+        records: Collected numbers.
+        folder: Gets `figures/<study>`, `tables/<study>` and `numbers.json`.
+        report: Told the name of each artefact as it is made.
+    """
+    os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
+    drawn: list[Path] = []
+    built: list[Path] = []
+    skipped: list[str] = []
+    for package, make, made in (
+        ("analysis.figures", _figure, drawn),
+        ("analysis.tables", _table, built),
+    ):
+        target = folder / package.rpartition(".")[2] / records.study
+        for name in catalog.names(package):
+            lacking = [need for need in _needs(package, name) if not _has(records, need)]
+            if lacking:
+                skipped.append(f"{name}: the records have no {', '.join(lacking)}")
+                continue
+            report(name)
+            made += make(catalog.load(package, name), records, target / name)
+    numbers = folder / "numbers" / f"{records.study}.json"
+    files.write(numbers, files.to_json(study_numbers(records)))
+    return Output(tuple(drawn), tuple(built), numbers, tuple(skipped))
+
+
+def _needs(package: str, name: str) -> tuple[str, ...]:
+    return tuple(catalog.describe_one(package, name).flags.get("needs", ()))
+
+
+def _has(records: Records, need: str) -> bool:
+    in_values = bool((records.values["metric"] == need).any())
+    return in_values or any(key.rpartition("/")[2] == need for key in records.arrays)
+
+
+def _figure(module: Any, records: Records, path: Path) -> list[Path]:
+    figure = module.draw(records)
+    outputs = []
+    for suffix, options in ((".png", {"metadata": {"Software": None}}), (".pdf", {"metadata": {"CreationDate": None}})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix[1:], dpi=figure.dpi, **options)
+        outputs.append(path.with_suffix(suffix))
+        files.write(outputs[-1], buffer.getvalue())
+    return outputs
+
+
+def _table(module: Any, records: Records, path: Path) -> list[Path]:
+    table: pd.DataFrame = module.build(records)
+    escaped = table.map(lambda value: _tex(str(value))).rename(columns=_tex)
+    tex = escaped.style.hide(axis="index").to_latex(hrules=True)
+    outputs = [path.with_suffix(".csv"), path.with_suffix(".tex")]
+    files.write(outputs[0], table.to_csv(index=False, lineterminator="\n").encode())
+    files.write(outputs[1], tex.encode())
+    return outputs
+
+
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_TEX |= {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def _tex(text: str) -> str:
+    # names come from files and configs: nothing of them may reach LaTeX as a command
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def study_numbers(records: Records) -> dict[str, Any]:
+    """Return the numbers that the text quotes: raw value and formatted string, by name."""
+    from analysis.tables import main_results
+
+    table = main_results.numbers(records)
+    arms = {}
+    for _, row in table.iterrows():
+        arms[str(row["arm"])] = {
+            column: {
+                "value": None if pd.isna(row[column]) else float(row[column]),
+                "text": main_results._cell(row[column], row[f"{column} low"], row[f"{column} high"], form),
+            }
+            for column, (_, _, form) in main_results.COLUMNS.items()
+        }
+    counts = records.runs["status"].value_counts()
+    return {
+        "study": records.study,
+        "runs": len(records.runs),
+        "arms": arms,
+        "arm_count": len(records.arms),
+        "seeds": int(records.runs["seed"].nunique()),
+        "diverged": int(counts.get("diverged", 0)),
+        "failed": int(counts.get("failed", 0)),
+    }
+
+
+def compile_pdf(output: Path, *, study: str, root: Path = PAPER) -> Path:
+    """Compile the manuscript with one study's figures, tables and numbers; the same inputs give the same bytes.
+
+    Raises:
+        ValueError: If the manuscript does not compile; the message is typst's.
+    """
+    try:
+        data = typst.compile(
+            str(root / MANUSCRIPT), root=str(root), sys_inputs={"study": study}, timestamp=0, ignore_system_fonts=True
+        )
+    except typst.TypstError as error:
+        raise ValueError(f"{root / MANUSCRIPT}: {error}") from None
+    if not isinstance(data, bytes):
+        raise ValueError(f"{root / MANUSCRIPT}: expected one PDF document")
+    files.write(output, data)
+    return output
+
+
+def read_numbers(path: Path) -> dict[str, Any]:
+    """Return a study's numbers as written by `build`."""
+    return json.loads(files.read(path))
