@@ -83,3 +83,19 @@ def cost(network: nn.Module, target: Tensor) -> dict[str, int]:
     with counter, torch.no_grad():
         network.eval()(target[:1])
     return {"parameters": sum(p.numel() for p in network.parameters()), "macs": counter.get_total_flops() // 2}
+
+
+def vet(spec: RunSpec, arm: str) -> None:
+    """Build one arm and check that an image comes out as large as it went in.
+
+    Raises:
+        ValueError: Naming the arm, with what its components complain about.
+    """
+    try:
+        sample = images(spec.images, "train")[:1]
+        with torch.no_grad():
+            output = model(spec, sample.shape[1]).eval()(sample)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{arm}: {error}") from None
+    if output.shape != sample.shape:
+        raise ValueError(f"{arm}: expected an output of shape {tuple(sample.shape)}, got {tuple(output.shape)}")

@@ -26,11 +26,7 @@ KINDS = {
     "claims": "experiments.claims",
 }
 #: Command groups of their own, loaded when they are asked for.
-ELSEWHERE = {
-    "audit": "experiments.audit_cli:audit",
-    "cure": "experiments.audit_cli:cure",
-    "geometry": "experiments.geometry_cli:geometry",
-}
+ELSEWHERE: dict[str, str] = {}
 
 
 class _LazyGroup(click.Group):

@@ -176,3 +176,15 @@ def load(folder: Path) -> Records:
 
 def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def differences(fresh: Records, committed: Records) -> list[str]:
+    """Return one line per number that differs between two sets of records, relative difference and all."""
+    keys = ["run", "step", "metric"]
+    joined = fresh.values.merge(committed.values, on=keys, how="outer", suffixes=("", " committed"), indicator=True)
+    same = (joined["value"] == joined["value committed"]) | (joined["value"].isna() & joined["value committed"].isna())
+    lines = []
+    for _, row in joined[~same | (joined["_merge"] != "both")].iterrows():
+        where = f"{row['run']} step {row['step']} {row['metric']}"
+        lines.append(f"{where}: {row['value']!r} here, {row['value committed']!r} committed")
+    return lines

@@ -111,7 +111,7 @@ def study_numbers(records: Records) -> dict[str, Any]:
         arms[str(row["arm"])] = {
             column: {
                 "value": None if pd.isna(row[column]) else float(row[column]),
-                "text": main_results._cell(row[column], row[f"{column} low"], row[f"{column} high"], form),
+                "text": main_results.cell(row[column], row[f"{column} low"], row[f"{column} high"], form),
             }
             for column, (_, _, form) in main_results.COLUMNS.items()
         }

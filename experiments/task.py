@@ -163,26 +163,31 @@ def _fail(spec: RunSpec, place: Place, store: Store, error: BaseException) -> di
     return {"run": spec.id, "status": "failed", "why": why}
 
 
-def measure_run(run: str, measures: tuple[str, ...], images: int, margin: int, place: Place) -> dict[str, Any]:
+def measure_run(run: str, measures: tuple[str, ...], stamp: dict[str, Any], place: Place) -> dict[str, Any]:
     """Take the measures of one complete run that are missing or out of date.
+
+    Args:
+        run: Run id.
+        measures: Names of the measures.
+        stamp: What a measured number depends on besides the run: `code`, number of `images`, `margin`.
+        place: Where.
 
     Returns:
         `{"run": id, "measured": how many were taken, "failed": [lines]}`.
     """
     torch.set_num_threads(place.threads)
     store = place.store
-    stamp = {"code": provenance.measuring_code(), "images": images, "margin": margin}
-    due = [name for name in measures if not _is_current(store, run, name, stamp)]
+    due = [name for name in measures if not is_measured(store, run, (name,), stamp)]
     record = store.record(run)
     failures: list[str] = []
     if due and record["kept"]:
         spec = RunSpec.model_validate_json(store.load(run, "spec.json"))
-        target = build.images(spec.images, "test")[:images]
+        target = build.images(spec.images, "test")[: stamp["images"]]
         found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
         network = build.model(spec, target.shape[1])
         for step in record["kept"]:
             network.load_state_dict(tensors_from_bytes(store.load(run, weights_name(step))))
-            trial = build.trial(network.to(torch.float32), target, spec, margin=margin)
+            trial = build.trial(network.to(torch.float32), target, spec, margin=stamp["margin"])
             for name in due:
                 try:
                     found[name][step] = catalog.load("analysis.measures", name).measure(trial)
@@ -194,9 +199,10 @@ def measure_run(run: str, measures: tuple[str, ...], images: int, margin: int, p
     return {"run": run, "measured": len(due), "failed": failures}
 
 
-def _is_current(store: Store, run: str, name: str, stamp: dict[str, Any]) -> bool:
-    stored = store.load_measure(run, name)
-    return stored is not None and stored[0]["stamp"] == stamp
+def is_measured(store: Store, run: str, measures: tuple[str, ...], stamp: dict[str, Any]) -> bool:
+    """Return whether every one of the measures is stored, intact and made under the same stamp."""
+    stored = (store.load_measure(run, name) for name in measures)
+    return all(found is not None and found[0]["stamp"] == stamp for found in stored)
 
 
 def _save(store: Store, run: str, name: str, by_step: dict[int, dict[str, Any]], stamp: dict[str, Any]) -> None:

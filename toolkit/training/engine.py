@@ -107,23 +107,31 @@ def loss_function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, losses: Tensor, step: int) -> dict[str, Tensor]:
     """Return everything needed to go on after `step` steps, as one flat dictionary of tensors."""
-    state = {f"model/{key}": value.detach().cpu().clone() for key, value in model.state_dict().items()}
+    state = {f"model/{key}": _copy(value) for key, value in model.state_dict().items()}
     for index, entry in optimizer.state_dict()["state"].items():
-        state |= {f"adam/{index}/{key}": torch.as_tensor(value).detach().cpu().clone() for key, value in entry.items()}
-    state["losses"] = losses[:step].cpu().clone()
+        state |= {f"adam/{index}/{key}": _copy(torch.as_tensor(value)) for key, value in entry.items()}
+    state["losses"] = _copy(losses[:step])
     state["step"] = torch.tensor(step)
     return state
+
+
+def _copy(value: Tensor) -> Tensor:
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, losses: Tensor, state: dict[str, Tensor]) -> int:
     """Write a captured state back and return its step."""
     step = int(state["step"])
     model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model/")})
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in state.items():
         if key.startswith("adam/"):
             _, index, name = key.split("/")
-            entries.setdefault(int(index), {})[name] = value
+            # fused Adam walks memory: its moments must lie exactly as the parameter does (channels_last)
+            moment = value.dim() > 0
+            placed = torch.empty_like(parameters[int(index)].data).copy_(value) if moment else value
+            entries.setdefault(int(index), {})[name] = placed
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
     losses[:step] = state["losses"]
     return step
