@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from toolkit import checks
@@ -118,7 +117,10 @@ class Upsampler(nn.Module):
             checks.shape(f"{name}: input", x, ("n", self.in_channels, *axes))
         if self.needs_context and getattr(context, self.needs_context, None) is None:
             raise checks.mismatch(
-                f"{name}: context", f"the encoder's {self.needs_context}", "none", "pass Context(...) as second argument"
+                f"{name}: context",
+                f"the encoder's {self.needs_context}",
+                "none",
+                "pass Context(...) as second argument",
             )
         return self.upsample(x, context)
 
@@ -143,7 +145,8 @@ def convolution(spatial_dims: int) -> type[nn.Conv1d] | type[nn.Conv2d] | type[n
 class FixedUpsampler(Upsampler):
     """Base of the upsamplers without kernels of their own: a subclass defines `enlarge` on unchanged channels.
 
-    Where C_in differs from C_out a bias-free 1x1 convolution comes before the resize, and nothing where equal.
+    Where C_in differs from C_out a bias-free 1x1 convolution comes before the resize, and nothing where equal. A
+    subclass whose `enlarge` merges channels says how many it takes per output channel in `merged_channels`.
     """
 
     layouts = ("conv",)
@@ -151,8 +154,13 @@ class FixedUpsampler(Upsampler):
     def __init__(self, in_channels: int, out_channels: int, *, scale: int = 2, spatial_dims: int = 2) -> None:
         super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)
         self.change: nn.Module = nn.Identity()
-        if in_channels != out_channels:
-            self.change = convolution(spatial_dims)(in_channels, out_channels, 1, bias=False)
+        wanted = out_channels * self.merged_channels()
+        if in_channels != wanted:
+            self.change = convolution(spatial_dims)(in_channels, wanted, 1, bias=False)
+
+    def merged_channels(self) -> int:
+        """Return how many channels `enlarge` turns into one."""
+        return 1
 
     def upsample(self, x: Tensor, context: Context | None) -> Tensor:
         """Return the resize of the channel change."""
@@ -174,6 +182,7 @@ def shuffle(x: Tensor, scale: int) -> Tensor:
 
     Channel `c s^d + p` becomes phase p (row-major) of channel c, as in `torch.nn.PixelShuffle`.
 
+    >>> import torch
     >>> shuffle(torch.arange(4.0).reshape(1, 4, 1, 1), 2).squeeze()
     tensor([[0., 1.],
             [2., 3.]])
@@ -191,9 +200,19 @@ def exact_padding(kernel_size: int, scale: int, dilation: int = 1) -> tuple[int,
     The size is (n - 1) s - 2 p + d (k - 1) + op + 1, so s n needs 2 p - op = d (k - 1) + 1 - s, and torch
     accepts 0 <= op < max(s, d).
 
+    Raises:
+        ValueError: If there is none: an even kernel at scale 1.
+
     >>> exact_padding(4, 2), exact_padding(3, 2), exact_padding(2, 3)
     ((1, 0), (1, 1), (0, 1))
     """
     excess = dilation * (kernel_size - 1) + 1 - scale
     padding = max(0, -(-excess // 2))
+    if 2 * padding - excess >= max(scale, dilation):
+        raise checks.mismatch("kernel_size", "an odd integer at scale 1", kernel_size, f"use {kernel_size + 1}")
     return padding, 2 * padding - excess
+
+
+def even_overlap(scale: int) -> int:
+    """Return the kernel size that reaches every output pixel from two input pixels per axis: 2 s, or 3 at scale 1."""
+    return 2 * scale if scale > 1 else 3

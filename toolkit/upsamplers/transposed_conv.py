@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from toolkit import checks
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, exact_padding
+from toolkit.upsampler import Context, Kernel, Layout, Upsampler, even_overlap, exact_padding
 
 
 class TransposedConv(Upsampler):
@@ -17,7 +17,7 @@ class TransposedConv(Upsampler):
     2 p - op = d (k - 1) + 1 - s. Overlap is even where k % s == 0, which alone does not make the output clean.
 
     Args:
-        kernel_size: Taps per axis, k; None for 2 * scale.
+        kernel_size: Taps per axis, k; None for 2 * scale, or 3 at scale 1.
         dilation: Spacing of the taps, d.
         groups: Channel groups.
         bias: Whether a bias per output channel is learned.
@@ -42,7 +42,7 @@ class TransposedConv(Upsampler):
         bias: bool = True,
     ) -> None:
         super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)
-        k = checks.integer("transposed_conv: kernel_size", 2 * scale if kernel_size is None else kernel_size)
+        k = checks.integer("transposed_conv: kernel_size", even_overlap(scale) if kernel_size is None else kernel_size)
         d = checks.integer("transposed_conv: dilation", dilation)
         padding, output_padding = exact_padding(k, scale, d)
         module = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[spatial_dims]
