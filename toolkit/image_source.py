@@ -26,8 +26,8 @@ from toolkit import checks
 SPLITS = ("train", "test")
 PACKAGE = "toolkit.images"
 
-#: Height, width and channels, float64 in [0, 1]: a decoded image before it is cut.
-Pixels = NDArray[np.float64]
+#: Height, width and channels, in [0, 1]: a decoded image before it is cut.
+Pixels = NDArray[np.floating]
 
 
 def check_request(source: str, split: str, size: int, images: int | None = None) -> None:
@@ -52,10 +52,16 @@ def area_average(image: Pixels, factor: int) -> Pixels:
     return image[: h * factor, : w * factor].reshape(h, factor, w, factor, c).mean(axis=(1, 3))
 
 
-def patches(image: Pixels, size: int, stride: int) -> Tensor:
-    """Return every size x size patch whose corner lies at multiples of `stride`, float32 (N, C, size, size).
+def patches(image: Pixels, size: int, stride: int, chosen: Tensor | None = None) -> Tensor:
+    """Return size x size patches whose corners lie at multiples of `stride`, float32 (N, C, size, size).
 
     N = 0 where the image is smaller than a patch: the caller knows the image's name and says so.
+
+    Args:
+        image: (h, w, C).
+        size: Side of a patch.
+        stride: Distance of neighbouring patches.
+        chosen: Which patches, numbered row by row, int64 (N,); all by default.
 
     >>> patches(np.zeros((5, 7, 3)), 4, 2).shape
     torch.Size([2, 3, 4, 4])
@@ -63,7 +69,9 @@ def patches(image: Pixels, size: int, stride: int) -> Tensor:
     if min(image.shape[:2]) < size:
         return torch.empty(0, image.shape[2], size, size)
     windows = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(0, 1))[::stride, ::stride]
-    return torch.from_numpy(windows.reshape(-1, image.shape[2], size, size).astype(np.float32))
+    rows, columns = windows.shape[:2]
+    index = np.arange(rows * columns) if chosen is None else chosen.numpy()
+    return torch.from_numpy(windows[index // columns, index % columns].astype(np.float32))
 
 
 def shuffled(images: Tensor, *, seed: int, limit: int | None = None) -> Tensor:

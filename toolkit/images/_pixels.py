@@ -1,0 +1,126 @@
+"""From the bytes of an image file to colour values: one stated conversion per pixel mode, or a refusal."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+#: Formats that may be opened, by content and not by name. Others, EPS above all, would start foreign programs.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+#: Largest picture that is decoded, in pixels. A 500-kilobyte file can claim 169 million.
+MOST_PIXELS = 64_000_000
+#: What shows through transparent pixels: white, as on paper.
+BACKGROUND = 1.0
+
+_GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")
+_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+
+Values = NDArray[np.float32]
+T = TypeVar("T")
+
+
+class Unusable(Exception):
+    """A file is refused; the text says why and does not name the file, which the caller knows."""
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Return (height, width) as displayed, from the header alone.
+
+    Raises:
+        Unusable: If it is no image of `FORMATS`, too large, animated, or of a mode that `decode` refuses.
+    """
+    return _guarded(data, _header)
+
+
+def decode(data: bytes) -> Values:
+    """Return the picture as displayed, (height, width, 3) float32 in [0, 1].
+
+    1 bit: 0 and 1. 8-bit grey, palette and colour: value / 255. 16-bit grey: value / 65535. Float: as it is, if within
+    [0, 1]. CMYK: (1 - C)(1 - K) and so on, without colour profiles. Transparency: composited over white. Grey becomes
+    three equal channels. EXIF rotation is applied. Of a multi-picture camera file (MPO) the first picture is taken.
+    Profiles and gamma are ignored: the values are those in the file.
+
+    Raises:
+        Unusable: If the file is damaged, or would lose something unsaid: 16-bit colour (read at 8 bits by Pillow),
+            32-bit integers (unknown range), animations and multi-page files, LAB and other rare modes.
+    """
+    return _guarded(data, _values)
+
+
+def _guarded(data: bytes, read: Callable[[Image.Image], T]) -> T:
+    try:
+        # warnings become errors: Pillow only warns of bombs up to 179 megapixels and of damaged TIFF tags
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            warnings.simplefilter("error")
+            return read(image)
+    except Unusable:
+        raise
+    except Image.UnidentifiedImageError:
+        raise Unusable("empty file" if not data else f"not a readable {', '.join(FORMATS)} image") from None
+    except Exception as error:  # a decoder may raise anything on damaged data
+        raise Unusable(f"damaged: {type(error).__name__}: {error}".splitlines()[0][:160]) from error
+
+
+def _header(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise Unusable(f"{width} x {height} pixels, more than {MOST_PIXELS / 1e6:.0f} megapixels")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise Unusable(f"{frames} frames or pages; save the one that is meant")
+    if image.mode not in _GREY_16 and _is_deep(image):
+        raise Unusable("16 bits per colour, which would be cut to 8; save it as 8-bit colour")
+    # Pillow swaps the sides of a rotated TIFF itself
+    turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
+    return (width, height) if turned else (height, width)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    # the decoder's arguments tell what is in the file; the mode tells only what is left of it
+    tiles = getattr(image, "tile", ())
+    arguments = [tile[3] for tile in tiles if image.mode != "I"]
+    deep_ppm = image.format == "PPM" and any(isinstance(a, tuple) and a[-1] == 65535 for a in arguments)
+    return deep_ppm or any(";16" in str(argument) for argument in arguments)
+
+
+def _values(image: Image.Image) -> Values:
+    _header(image)
+    kind = image.format
+    image = ImageOps.exif_transpose(image)
+    rgb = _colour(image, kind)
+    return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), dtype=np.float32)
+
+
+def _colour(image: Image.Image, kind: str | None) -> NDArray[np.floating]:
+    mode = image.mode
+    if mode in _GREY_16 or (mode == "I" and kind in ("PNG", "PPM")):
+        if "transparency" in image.info:
+            raise Unusable("16-bit grey with a transparent level; save it without transparency")
+        return (np.asarray(image, dtype=np.float32) / 65535)[..., None]
+    if mode == "F":
+        return _floats(np.asarray(image))[..., None]
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
+        return rgba[..., :3] * rgba[..., 3:] + BACKGROUND * (1 - rgba[..., 3:])
+    if mode == "CMYK":
+        ink = np.asarray(image, dtype=np.float32) / 255
+        return (1 - ink[..., :3]) * (1 - ink[..., 3:])
+    if mode in ("1", "L"):
+        return (np.asarray(image.convert("L"), dtype=np.float32) / 255)[..., None]
+    if mode in ("P", "RGB", "YCbCr"):
+        return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    raise Unusable(f"pixel mode {mode}; save it as 8-bit grey or colour")
+
+
+def _floats(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    if not np.isfinite(values).all():
+        raise Unusable("float values that are not finite")
+    if values.min() < 0 or values.max() > 1:
+        raise Unusable(f"float values from {values.min():.4g} to {values.max():.4g}; rescale them to [0, 1]")
+    return values
