@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from toolkit.upsampler import Upsampler
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Trial:
         """Reconstruction minus target."""
         return self.reconstruction - self.target
 
+    @property
+    def upsamplers(self) -> list[Upsampler]:
+        """The decoder's upsamplers in the order in which they run."""
+        return list(cast(Iterable[Upsampler], self.model.upsamplers))
+
     def flat(self, levels: tuple[float, ...], size: int) -> Tensor:
         """Return what the model makes of constant images, (len(levels), C, size, ...).
 
@@ -48,3 +57,15 @@ class Trial:
         images = grey.expand(-1, self.target.shape[1], *(size,) * len(spatial)).contiguous()
         with torch.no_grad():
             return self.model(images)
+
+    def flat_interior(self, levels: tuple[float, ...], cells: int = 4) -> Tensor:
+        """Return what the model makes of constant images, its border cropped, (len(levels), C, cells * period, ...).
+
+        What is left after the crop is exactly periodic, so a few periods are as good as many.
+        """
+        start = -(-self.margin // self.period) * self.period
+        side = start + (cells + -(-self.margin // self.period)) * self.period
+        images = self.flat(levels, side)
+        for axis in range(2, images.dim()):
+            images = images.narrow(axis, start, cells * self.period)
+        return images

@@ -1,0 +1,126 @@
+"""Tone: unequal phase means, the grid that a flat region shows.
+
+Responds to: tone; not to phase variance or replicas, which have zero mean per phase; to content only as far as
+it does not average out over cells and images; to the border only where the margin is too small.
+Noise floor: on constant images none (rounding, about 1e-8). On photographs content leaves sd / sqrt(cells N) per
+phase in `tone.residual_rms`; `tone.residual_rms_unbiased` is free of it.
+Ground truth: constant images have exactly 0; the residual is paired, so that the target's own grid cancels.
+"""
+
+from __future__ import annotations
+
+from math import nan, sqrt
+
+import torch
+from torch import Tensor
+
+from analysis import spectra
+from analysis.trial import Trial
+
+LABEL = "Tone"
+SOURCE = "Sugawara, Shiota and Kiya 2018 (equal polyphase gains); phase means as in Odena et al. 2016's flat test"
+UNITS = {
+    "tone.flat_rms": "image units",
+    "tone.flat_fraction": "fraction of power",
+    "tone.residual_rms": "image units",
+    "tone.residual_rms_unbiased": "image units",
+}
+
+#: Grey levels of the flat images, inside the training range.
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def phase_means(images: Tensor, period: int) -> Tensor:
+    """Return the mean over the pixels of each phase, (N, C, period, ..., period), float64.
+
+    Raises:
+        ValueError: If the images are no batch, not finite, or smaller than the period.
+
+    >>> phase_means(torch.tensor([[[0.0, 1.0, 0.0, 3.0]]]), 2)
+    tensor([[[0., 2.]]], dtype=torch.float64)
+    """
+    x = spectra.interior(images, period)
+    cells = [length for side in x.shape[2:] for length in (side // period, period)]
+    return x.reshape(*x.shape[:2], *cells).mean(dim=tuple(range(2, x.dim() * 2 - 2, 2)))
+
+
+def _ac(means: Tensor) -> Tensor:
+    """Return phase means without their mean over phases, the phases flattened, (N, C, phases)."""
+    flat = means.flatten(2)
+    return flat - flat.mean(-1, keepdim=True)
+
+
+def tone(images: Tensor, period: int) -> float:
+    """Return the RMS of the AC part of the phase means, in image units.
+
+    Phase means are averaged over images first (a fixed grid adds up, content does not), squared deviations over
+    phases and channels. A checkerboard a (-1)^(x + y) reads |a|. The border is the caller's to crop
+    (`spectra.interior`).
+
+    Args:
+        images: (N, C, *spatial), cut to multiples of the period.
+        period: In pixels, the product of the strides.
+
+    Raises:
+        ValueError: If the images are no batch, not finite, or smaller than the period.
+
+    >>> board = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(8, 8)
+    >>> round(tone(0.5 + 0.1 * board[None, None], 2), 7)
+    0.1
+    """
+    return float(_ac(phase_means(images, period).mean(0, keepdim=True)).square().mean().sqrt())
+
+
+def tone_fraction(images: Tensor, period: int) -> float:
+    """Return the AC share of the phase means' power, 0 to 1; 0.0 for images that are zero everywhere.
+
+    sum_{q != 0} |DFT m|^2 / sum_q |DFT m|^2, sums over channels too, m averaged over images. For the output of an iid
+    zero-mean transposed or sub-pixel convolution on constant input its expectation is 1 - 1 / s^d, whatever the
+    kernel size.
+
+    Args:
+        images: (N, C, *spatial), cut to multiples of the period.
+        period: In pixels, the product of the strides.
+
+    Raises:
+        ValueError: If the images are no batch, not finite, or smaller than the period.
+
+    >>> tone_fraction(torch.tensor([[1.0, 0.0], [0.0, 0.0]]).repeat(8, 8)[None, None], 2)
+    0.75
+    """
+    return _fraction(phase_means(images, period).mean(0, keepdim=True))
+
+
+def _fraction(means: Tensor) -> float:
+    total = float(means.square().sum())
+    return float(_ac(means).square().sum()) / total if total else 0.0
+
+
+def unbiased_tone(images: Tensor, period: int) -> float:
+    """Return `tone` without the content's contribution: 0.0 where that exceeds it, NaN for fewer than two images.
+
+    Images have independent content, so the product of the phase means of two *different* images has the square of
+    the fixed grid as its expectation. This is the mean over all pairs, the average of all split halves.
+
+    Raises:
+        ValueError: If the images are no batch, not finite, or smaller than the period.
+    """
+    ac = _ac(phase_means(images, period))
+    n = len(ac)
+    if n < 2:
+        return nan
+    pairs = ac.sum(0).square() - ac.square().sum(0)
+    return sqrt(max(0.0, float(pairs.mean()) / (n * (n - 1))))
+
+
+def measure(trial: Trial) -> dict[str, float]:
+    """Return the tone on constant images, RMS over levels, and of the residual on held-out photographs."""
+    flat = trial.flat_interior(LEVELS)
+    tones = torch.tensor([tone(image[None], trial.period) for image in flat], dtype=torch.float64)
+    residual = spectra.interior(trial.residual, trial.period, trial.margin)
+    return {
+        "tone.flat_rms": float(tones.square().mean().sqrt()),
+        "tone.flat_fraction": _fraction(phase_means(flat, trial.period)),
+        "tone.residual_rms": tone(residual, trial.period),
+        "tone.residual_rms_unbiased": unbiased_tone(residual, trial.period),
+    }

@@ -1,0 +1,268 @@
+"""The one spectral estimator: windowed, in float64, every bin kept, power averaged before anybody takes a logarithm.
+
+Images are (N, C, *spatial) with one to three spatial axes. Frequencies are in cycles per pixel. Nothing here ever
+takes a logarithm or drops a bin; what is cropped is said in `interior`.
+
+Normalisation. With the periodic Hann window w and mean_w x = sum w x / sum w,
+
+* a *coefficient* is c(f) = sum_r w (x - mean_w x) exp(-2 pi i f r) / sum w: a cosine of amplitude a has |c| = a / 2
+  at its two lines (a at a self-conjugate line), whatever the size;
+* a *power* is P(f) = |sum_r w (x - mean_w x) exp(-2 pi i f r)|^2 / sum w^2: white noise of variance v reads v at
+  every frequency (times the 1 - O(1 / pixels) that the removed mean takes), and the mean over all frequencies is the
+  image's mean square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from toolkit import checks
+
+#: Pixels that are transformed at once: in float64 they and their spectrum stay in a core's cache.
+CHUNK = 1 << 18
+
+#: Half-width in bins of what a Hann-windowed line spreads to: its main lobe is a line and its two neighbours.
+GUARD = 1
+
+#: Half-width in bins of the neighbourhood that a line's background is taken from.
+NEIGHBOURHOOD = 3
+
+
+def check_images(images: Tensor, subject: str = "images") -> Tensor:
+    """Return `images` if they are a real batch (N, C, *spatial) with one to three spatial axes, none of them empty.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if not 3 <= images.dim() <= 5 or not all(images.shape):
+        raise checks.mismatch(
+            subject,
+            "shape (n, c, *spatial) with 1 to 3 spatial axes",
+            tuple(images.shape),
+            "add batch and channel axes",
+        )
+    if images.is_complex():
+        raise checks.mismatch(subject, "real numbers", images.dtype)
+    return images
+
+
+def check_finite(images: Tensor, subject: str = "images") -> Tensor:
+    """Return `images` if every number is finite.
+
+    Raises:
+        ValueError: If there is a NaN or an infinity; the message counts them.
+    """
+    bad = int(images.numel() - torch.isfinite(images).sum())
+    if bad:
+        raise checks.mismatch(subject, "finite numbers", f"{bad} of {images.numel()} not finite", "drop diverged runs")
+    return images
+
+
+def interior(images: Tensor, period: int, margin: int = 0) -> Tensor:
+    """Return the part of `images` that lies `margin` off every edge, cut to multiples of `period`, in float64.
+
+    It starts at a multiple of the period, so that the first pixel keeps its phase.
+
+    Raises:
+        ValueError: If the images are no batch or not finite, `period` < 1 or `margin` < 0, or nothing is left.
+
+    >>> interior(torch.zeros(1, 3, 17, 20), 4, margin=3).shape
+    torch.Size([1, 3, 8, 12])
+    """
+    check_images(images)
+    checks.integer("period", period)
+    checks.integer("margin", margin, minimum=0)
+    start = -(-margin // period) * period
+    lengths = [(side - margin - start) // period * period for side in images.shape[2:]]
+    if min(lengths) < period:
+        least = start + margin + period
+        raise checks.mismatch(
+            "images",
+            f"sides from {least} for period {period}, margin {margin}",
+            tuple(images.shape[2:]),
+            "enlarge them",
+        )
+    for axis, length in enumerate(lengths):
+        images = images.narrow(axis + 2, start, length)
+    return check_finite(images).double()
+
+
+def hann(shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
+    """Return the separable periodic Hann window, float64.
+
+    Periodic, because its transform is then zero at every bin but a line's own and the next: a line that lies on a
+    bin leaks nowhere else. A rectangular window gives a grid test 10 to 24 % false positives on photographs.
+    """
+    axes = [torch.hann_window(length, dtype=torch.float64, device=device) for length in shape]
+    return reduce(lambda outer, axis: outer[..., None] * axis, axes)
+
+
+def _tapered(images: Tensor, window: Tensor) -> Tensor:
+    """Return w (x - mean_w x), float64."""
+    x = images.double()
+    mean = x.flatten(2) @ window.flatten() / window.sum()
+    return (x - mean.reshape(*mean.shape, *(1,) * window.dim())).mul_(window)
+
+
+def coefficients(images: Tensor) -> Tensor:
+    """Return the complex window-corrected coefficients of every image, (N, C, *spatial), zero frequency first."""
+    window = hann(tuple(check_images(images).shape[2:]), images.device)
+    axes = tuple(range(2, images.dim()))
+    return torch.fft.fftn(_tapered(images, window), dim=axes) / window.sum()
+
+
+def _half_powers(images: Tensor) -> Iterator[Tensor]:
+    """Yield the power of a few images at a time on the half plane of a real transform, (n, C, *half)."""
+    window = hann(tuple(check_images(images).shape[2:]), images.device)
+    axes, norm = tuple(range(2, images.dim())), window.square().sum()
+    for chunk in images.split(max(1, CHUNK // images[0].numel())):
+        spectrum = torch.fft.rfftn(_tapered(chunk, window), dim=axes)
+        yield (spectrum.real.square() + spectrum.imag.square()) / norm
+
+
+def mean_power(images: Tensor) -> Tensor:
+    """Return the power averaged over images, per channel, (C, *spatial), zero frequency first.
+
+    Raises:
+        ValueError: If the images are no batch or not finite.
+
+    >>> line = torch.tensor([1.0, -1.0]).repeat(8).reshape(1, 1, 16)
+    >>> mean_power(line).argmax().item()
+    8
+    """
+    total = sum(power.sum(0) for power in _half_powers(images))
+    assert isinstance(total, Tensor)
+    _check_result(total, images)
+    return _full_plane(total / len(images), images.shape[-1])
+
+
+def _check_result(result: Tensor, images: Tensor) -> None:
+    """Complain about NaN in the images; looked for only where the result has one, which costs next to nothing."""
+    if not torch.isfinite(result).all():
+        check_finite(images)
+        raise checks.mismatch("images", "numbers whose squares are finite", "an overflow", "drop diverged runs")
+
+
+def _full_plane(half: Tensor, last: int) -> Tensor:
+    """Return the power at all frequencies from those of a real transform: P(-f) = P(f)."""
+    rest = half[..., 1 : (last + 1) // 2]
+    leading = tuple(range(1, half.dim() - 1))
+    # the negative of bin k is bin n - k, and bin 0 its own: flip, then bring 0 back to the front
+    mirrored = rest.flip(*leading, -1).roll([1] * len(leading), leading) if leading else rest.flip(-1)
+    return torch.cat([half, mirrored], dim=-1)
+
+
+def frequencies(shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
+    """Return |f| in cycles per pixel at every bin, shape `shape`, zero frequency first, float64."""
+    squares = torch.zeros(shape, dtype=torch.float64, device=device)
+    for axis, length in enumerate(shape):
+        f = torch.fft.fftfreq(length, dtype=torch.float64, device=device)
+        squares += f.square().reshape(-1, *(1,) * (len(shape) - axis - 1))
+    return squares.sqrt()
+
+
+def radial_frequencies(shape: tuple[int, ...]) -> Tensor:
+    """Return the centre of each radial bin, (bins,), in cycles per pixel: multiples of 1 / (longest side).
+
+    The last bin holds the corner, (1/2, 1/2), so the centres run up to about 0.71 in two dimensions.
+    """
+    return torch.arange(radial_index(shape).max().item() + 1, dtype=torch.float64) / max(shape)
+
+
+def radial_index(shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
+    """Return the radial bin of every frequency: |f| times the longest side, rounded; `shape`, int64."""
+    return torch.round(frequencies(shape, device) * max(shape)).long()
+
+
+def radial_power(images: Tensor) -> Tensor:
+    """Return the mean power per radial bin of every image and channel, (N, C, bins), float64.
+
+    Bins are rings of integer radius in units of 1 / (longest side); none is dropped, and every frequency counts in
+    exactly one of them.
+
+    Raises:
+        ValueError: If the images are no batch or not finite.
+
+    >>> radial_power(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 3, 46])
+    """
+    matrix = _radial_matrix(tuple(check_images(images).shape[2:]), images.device)
+    rings = torch.cat([power.flatten(2) @ matrix for power in _half_powers(images)])
+    _check_result(rings, images)
+    return rings
+
+
+def _radial_matrix(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return (half plane, bins): each column averages the frequencies of one ring."""
+    index = radial_index(shape, device)
+    half = index[..., : shape[-1] // 2 + 1]
+    matrix = torch.zeros(half.numel(), int(index.max()) + 1, dtype=torch.float64, device=device)
+    # a frequency of the half plane stands for its negative too, except where the negative is in the half plane
+    weight = torch.full(half.shape, 2.0, dtype=torch.float64, device=device)
+    weight[..., 0] = 1
+    if shape[-1] % 2 == 0:
+        weight[..., -1] = 1
+    matrix[torch.arange(half.numel()), half.flatten()] = weight.flatten()
+    return matrix / index.flatten().bincount()
+
+
+def lattice(shape: tuple[int, ...], period: int) -> list[tuple[int, ...]]:
+    """Return the bins of the lattice lines, the frequencies m / period per axis, without the zero frequency.
+
+    Raises:
+        ValueError: If a side is no multiple of the period, or has fewer than four periods: then a line has no
+            background of its own.
+
+    >>> lattice((16, 16), 2)
+    [(0, 8), (8, 0), (8, 8)]
+    """
+    checks.integer("period", period)
+    if any(side % period or side < 4 * period for side in shape):
+        raise checks.mismatch("images", f"sides that are multiples of {period}, from {4 * period}", tuple(shape))
+    steps = [[m * side // period for m in range(period)] for side in shape]
+    return list(product(*steps))[1:]
+
+
+def line_excess(power: Tensor, period: int) -> Tensor:
+    """Return how much each lattice line stands above the mean of its neighbours, (C, lines), in the order of `lattice`.
+
+    The neighbours are the bins within `NEIGHBOURHOOD` on every axis, without those within `GUARD` of any lattice
+    line or of zero.
+
+    Args:
+        power: Powers, or squared magnitudes of coefficients, (C, *spatial), zero frequency first.
+        period: Of the lattice, in pixels.
+
+    Raises:
+        ValueError: If a side is no multiple of the period or has fewer than four periods.
+    """
+    shape = tuple(power.shape[1:])
+    lines = [torch.tensor(axis) for axis in zip(*lattice(shape, period), strict=True)]
+    if not lines:  # period 1 has no line
+        return power.new_zeros(len(power), 0)
+    free = _background_bins(shape, period).to(power)
+    background = _neighbourhood_sum(power * free) / _neighbourhood_sum(free[None])
+    index: tuple[slice | Tensor, ...] = (slice(None), *lines)
+    return (power - background)[index]
+
+
+def _background_bins(shape: tuple[int, ...], period: int) -> Tensor:
+    """Return True at every bin that no lattice line, nor zero, leaks into."""
+    leaks = torch.ones(shape, dtype=torch.bool)
+    for axis, side in enumerate(shape):
+        offset = torch.arange(side) % (side // period)
+        near = torch.minimum(offset, side // period - offset) <= GUARD
+        leaks &= near.reshape(-1, *(1,) * (len(shape) - axis - 1))
+    return ~leaks
+
+
+def _neighbourhood_sum(values: Tensor) -> Tensor:
+    """Return the sum over each bin's neighbourhood, which wraps around as frequencies do."""
+    for axis in range(1, values.dim()):
+        values = torch.stack([values.roll(o, axis) for o in range(-NEIGHBOURHOOD, NEIGHBOURHOOD + 1)]).sum(0)
+    return values
