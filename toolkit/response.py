@@ -2,51 +2,39 @@
 
 Conventions. An upsampler of factor s answers an impulse at input cell c with h[j] = y[s c + j]; phase p of it is
 r_p[m] = h[s m + p]; the *phase gain* is G_p = sum_m r_p[m], the level that phase p gives to a constant input of one.
-Bias is no part of the response. Everything is computed in float64 on the CPU, on a copy in evaluation mode.
+The response to zero (bias) is no part of it; `phase_offsets` returns that. Everything is computed in float64 on the
+CPU, on a copy in evaluation mode.
 
 The functions for linear upsamplers take any `torch.nn.Module`: one that does not say its `scale`, `in_channels` or
-`spatial_dims` is given them. Content-dependent upsamplers have a response at a given input only: `jacobian_vector`,
-`vector_jacobian` and `phase_gains_at`.
+`spatial_dims` is given them. Content-dependent upsamplers have a response at a given input only: see
+`toolkit.linearization`, whose functions are offered here too.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from toolkit import checks
+from toolkit import _impulses, checks
+from toolkit.linearization import jacobian_vector, phase_gains_at, vector_jacobian
 from toolkit.upsampler import Context
 
-#: Input cells that a kernel may reach to each side before its support counts as global, per number of axes.
-_LIMIT = {1: 64, 2: 16, 3: 8}
-#: First guess of the reach: large enough for any reflecting border that fits its kernel.
-_START = 4
-#: Responses below this fraction of the largest are rounding.
-_ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class _BlackBox:
-    """A linear map with known factor: a double-precision copy without its response to zero."""
-
-    name: str
-    run: Callable[[Tensor], Tensor]
-    in_channels: int
-    scale: int
-    spatial_dims: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return T(x) - T(0), cut or filled with zeros at the far side to the contract's size."""
-        with torch.no_grad():
-            response = self.run(x) - self.run(torch.zeros_like(x[:1]))
-        sides = [self.scale * length for length in x.shape[2:]]
-        missing = [want - got for want, got in zip(sides, response.shape[2:], strict=True)]
-        return F.pad(response, [edge for gap in reversed(missing) for edge in (0, gap)]) if any(missing) else response
+__all__ = [
+    "PredictedPower",
+    "alias_gains",
+    "jacobian_vector",
+    "phase_energies",
+    "phase_gains",
+    "phase_gains_at",
+    "phase_kernels",
+    "phase_offsets",
+    "predicted_power",
+    "to_transposed_conv",
+    "tone_fraction",
+    "vector_jacobian",
+]
 
 
 def phase_gains(
@@ -74,13 +62,13 @@ def phase_gains(
 
     Source: condition of Sugawara, Shiota and Kiya 2018 (equal steady states of the polyphase filters).
 
-    >>> phase_gains(nn.ConvTranspose1d(1, 1, 3, 2, bias=False), scale=2, spatial_dims=1).shape
-    torch.Size([1, 1, 2])
+    >>> phase_gains(nn.Upsample(scale_factor=2), scale=2, in_channels=1).flatten()
+    tensor([1., 1., 1., 1.], dtype=torch.float64)
     """
     if context is not None:
         return _gains_in_context(upsampler, context)
-    box = _black_box(upsampler, scale, in_channels, spatial_dims)
-    return _kernels(box).flatten(2 + box.spatial_dims).sum(-1)
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    return _impulses.kernels(box).flatten(2 + box.spatial_dims).sum(-1)
 
 
 def phase_kernels(
@@ -94,129 +82,219 @@ def phase_kernels(
     Raises:
         ValueError: As `phase_gains`.
 
-    >>> phase_kernels(nn.Upsample(scale_factor=2), scale=2, in_channels=1).flatten()
-    tensor([1., 1., 1., 1.], dtype=torch.float64)
+    >>> phase_kernels(nn.Upsample(scale_factor=2, mode="linear"), scale=2, in_channels=1, spatial_dims=1)[0, 0]
+    tensor([[0.0000, 0.7500, 0.2500],
+            [0.2500, 0.7500, 0.0000]], dtype=torch.float64)
     """
-    box = _black_box(upsampler, scale, in_channels, spatial_dims)
-    return _trim(_kernels(box), box.spatial_dims)
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    return _impulses.trim(_impulses.kernels(box), box.spatial_dims)
 
 
-def _black_box(
-    module: nn.Module, scale: int | None, in_channels: int | None, spatial_dims: int | None, *, linear: bool = True
-) -> _BlackBox:
-    name = type(module).__name__
-    if linear and getattr(module, "linear", True) is False:
-        raise checks.mismatch(name, "a linear upsampler", "a content-dependent one", "use phase_gains_at(..., x)")
-    given = {"scale": scale, "in_channels": in_channels, "spatial_dims": spatial_dims}
-    found: dict[str, int] = {}
-    for key, value in given.items():
-        value = getattr(module, key, None) if value is None else value
-        if value is None and key != "spatial_dims":
-            raise checks.mismatch(f"{name}: {key}", "an integer", "none", f"pass {key}=")
-        found[key] = checks.integer(f"{name}: {key}", 2 if value is None else value)
-    checks.choice(f"{name}: spatial_dims", found["spatial_dims"], _LIMIT)
-    # parameters may be float32: their values are exact in float64, only the arithmetic changes
-    box = _BlackBox(name, copy.deepcopy(module).cpu().double().eval(), **found)
-    if linear and not hasattr(module, "linear"):
-        _check_additive(box)
-    return box
+def phase_offsets(
+    upsampler: nn.Module, *, scale: int | None = None, in_channels: int | None = None, spatial_dims: int | None = None
+) -> Tensor:
+    """Return the answer to a zero input far from the border (the bias of every phase), float64 (C_out, s, ..., s).
 
-
-def _check_additive(box: _BlackBox) -> None:
-    generator = torch.Generator().manual_seed(0)
-    sides = (2 * _START + 1,) * box.spatial_dims
-    x = torch.randn(2, box.in_channels, *sides, generator=generator, dtype=torch.float64)
-    y, total = box(x), box(x.sum(0, keepdim=True))
-    if (y.sum(0, keepdim=True) - total).abs().max() > 1e-9 * (1e-300 + y.abs().max()):
-        raise checks.mismatch(box.name, "a linear module", "one that is not additive", "use phase_gains_at(..., x)")
-
-
-def _kernels(box: _BlackBox) -> Tensor:
-    reach = _reach(box)
-    n, d, s = 2 * reach + 1, box.spatial_dims, box.scale
-    x = torch.zeros(box.in_channels, box.in_channels, n**d, dtype=torch.float64)
-    x[:, :, n**d // 2] = torch.eye(box.in_channels, dtype=torch.float64)
-    y = box(x.reshape(box.in_channels, box.in_channels, *(n,) * d))
-    y = y.transpose(0, 1).reshape(y.shape[1], box.in_channels, *(n, s) * d)  # o i (n s) (n s) ...
-    axes = range(d)
-    return y.permute(0, 1, *(3 + 2 * a for a in axes), *(2 + 2 * a for a in axes))  # o i s.. n..
-
-
-def _reach(box: _BlackBox) -> int:
-    """Return a number of cells that holds the kernel with a margin, or the limit for a global, circular one.
-
-    One random mixture of the input channels reaches as far as all of them together.
+    Raises:
+        ValueError: As `phase_gains`.
     """
-    reach = min(_START, _LIMIT[box.spatial_dims])
-    while True:
-        here, moved = _pair(box, reach)
-        cells = here.abs().unflatten(-1, (-1, box.scale)).amax(-1).amax(0)
-        for axis in range(box.spatial_dims - 1):
-            cells = cells.unflatten(axis, (-1, box.scale)).amax(axis + 1)
-        inside = not _touches_border(cells)
-        if inside or reach == _LIMIT[box.spatial_dims]:
-            break
-        reach = min(2 * reach, _LIMIT[box.spatial_dims])
-    if (here - moved).abs().max() > 1e-9 * here.abs().max():
-        fix = "drifting phases (align_corners=True), another scale, or a kernel that is too large have no phase gains"
-        raise checks.mismatch(box.name, f"a response that moves by {box.scale} with its input", "another one", fix)
-    return reach
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    return box.offset(_impulses.reach(box))
 
 
-def _pair(box: _BlackBox, reach: int) -> tuple[Tensor, Tensor]:
-    """Return the responses to an impulse in the middle and to its neighbour on the diagonal, the latter moved back."""
-    n, d = 2 * reach + 1, box.spatial_dims
-    mixture = torch.randn(box.in_channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x = torch.zeros(2, box.in_channels, *(n,) * d, dtype=torch.float64)
-    flat, step = x.flatten(2), sum(n**a for a in range(d))  # to the next cell along every axis at once
-    flat[0, :, n**d // 2] = mixture
-    flat[1, :, n**d // 2 + step] = mixture
-    here, there = box(x)
-    return here, there.roll((-box.scale,) * d, tuple(range(1, d + 1)))
+def phase_energies(
+    upsampler: nn.Module, *, scale: int | None = None, in_channels: int | None = None, spatial_dims: int | None = None
+) -> Tensor:
+    """Return the noise gain of every phase, sum of r_p[m]^2 over taps and inputs, float64 (C_out, s, ..., s).
+
+    It is the variance of phase p when the input is white with variance one and independent channels: unequal
+    energies are phase variance, which ReLU turns into tone.
+
+    Raises:
+        ValueError: As `phase_gains`.
+
+    >>> phase_energies(nn.Upsample(scale_factor=3, mode="linear"), scale=3, in_channels=1, spatial_dims=1)
+    tensor([[0.5556, 1.0000, 0.5556]], dtype=torch.float64)
+    """
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    return _impulses.kernels(box).square().flatten(2 + box.spatial_dims).sum(-1).sum(1)
 
 
-def _touches_border(cells: Tensor) -> bool:
-    inner = F.pad(_crop(cells, 1), (1, 1) * cells.dim())
-    return bool((cells - inner).max() > _ROUNDING * cells.max())
+def alias_gains(
+    upsampler: nn.Module,
+    frequencies: Tensor,
+    *,
+    scale: int | None = None,
+    in_channels: int | None = None,
+    spatial_dims: int | None = None,
+) -> Tensor:
+    """Return H((v + m) / s) / s^d for m = 0 ... s - 1, complex128 (C_out, C_in, s, ..., s, F, ..., F).
+
+    An input component exp(2 pi i v n) leaves as s components, at (v + m) / s cycles per output pixel; element m is
+    the amplitude of each. m = 0 is the signal where |v| < 1/2, every other m a spectral replica; at v = 0 the others
+    are the tone. H(f) = sum_j h[j] exp(-2 pi i f j), so that a gain of one keeps a constant as it is.
+
+    Args:
+        upsampler: Any linear upsampler.
+        frequencies: v in cycles per input pixel, (F,), the same on every axis. For a global kernel only multiples of
+            1 / (2 R + 1) are exact, see `phase_kernels`.
+        scale: As `phase_gains`.
+        in_channels: As `phase_gains`.
+        spatial_dims: As `phase_gains`.
+
+    Raises:
+        ValueError: As `phase_gains`, or if `frequencies` has more than one axis.
+
+    >>> alias_gains(nn.Upsample(scale_factor=2), torch.zeros(1), scale=2, in_channels=1).abs().flatten().round()
+    tensor([1., 0., 0., 0.], dtype=torch.float64)
+    """
+    checks.shape("alias_gains: frequencies", frequencies, ("f",))
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    return _alias_gains(_impulses.kernels(box), frequencies.to("cpu", torch.float64))
 
 
-def _crop(cells: Tensor, margin: int) -> Tensor:
-    for axis in range(cells.dim()):
-        cells = cells.narrow(axis, margin, cells.shape[axis] - 2 * margin)
-    return cells
+def to_transposed_conv(
+    upsampler: nn.Module, *, scale: int | None = None, in_channels: int | None = None, spatial_dims: int | None = None
+) -> nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d:
+    """Return the transposed convolution of the same size and response, float64, equal away from the border.
+
+    Its padding makes the output exactly `scale` times the input; at the border it assumes zeros outside, whatever
+    the upsampler did there.
+
+    Raises:
+        ValueError: As `phase_gains`, or if the response to zero is not one value per channel (the bias of a
+            sub-pixel convolution is one per phase).
+
+    >>> linear = nn.Upsample(scale_factor=2, mode="linear")
+    >>> to_transposed_conv(linear, scale=2, in_channels=1, spatial_dims=1).weight.data
+    tensor([[[0.2500, 0.7500, 0.7500, 0.2500]]], dtype=torch.float64)
+    """
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    kernel = _impulses.kernels(box)
+    bias = _one_bias(box, kernel.shape[-1] // 2)
+    taps, padding = _impulses.taps(kernel, box.scale)
+    extra = tuple(2 * p - k + box.scale for p, k in zip(padding, taps.shape[2:], strict=True))
+    module = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[box.spatial_dims]
+    # skip_init: the constructor would draw weights from torch's global generator
+    conv: nn.ConvTranspose2d = nn.utils.skip_init(
+        module,
+        *(box.in_channels, kernel.shape[0], tuple(taps.shape[2:]), box.scale, padding, extra),
+        bias=bool(bias.any()),
+        dtype=torch.float64,
+    )
+    state = {"weight": taps.transpose(0, 1), "bias": bias} if bias.any() else {"weight": taps.transpose(0, 1)}
+    conv.load_state_dict(state)
+    return conv
 
 
-def _trim(kernels: Tensor, spatial_dims: int) -> Tensor:
-    cells = kernels.abs().flatten(0, 1 + spatial_dims).amax(0)
-    margin = 0
-    while 2 * margin + 1 < cells.shape[0] and not _touches_border(_crop(cells, margin)):
-        margin += 1
-    for axis in range(2 + spatial_dims, kernels.dim()):
-        kernels = kernels.narrow(axis, margin, kernels.shape[axis] - 2 * margin)
-    return kernels.contiguous()
+def tone_fraction(gains: Tensor) -> float:
+    """Return the part of a constant input's output energy that is tone, 0 to 1, over all channel pairs of `gains`.
+
+    One minus sum (mean_p G_p)^2 / sum mean_p G_p^2, as for a constant input with independent zero-mean channels.
+    Taps that are drawn independently with zero mean have 1 - 1 / s^d on average, whatever the kernel size.
+
+    Args:
+        gains: (C_out, C_in, s, ..., s), as `phase_gains` returns.
+
+    Raises:
+        ValueError: If all gains are zero.
+
+    >>> tone_fraction(torch.tensor([[[1.0, 0.0]]]))
+    0.5
+    """
+    levels = gains.double().flatten(2)
+    energy = levels.square().mean(2).sum()
+    if not energy > 0:
+        raise checks.mismatch("tone_fraction: gains", "at least one that is not zero", "none")
+    return float(1 - levels.mean(2).square().sum() / energy)
+
+
+@dataclass(frozen=True)
+class PredictedPower:
+    """Mean power of every output channel, in squared units of the output, (C_out,), float64.
+
+    Attributes:
+        signal: Of the input's own frequencies, constant left out.
+        replica: Of their copies at other frequencies.
+        tone: Of the grid on a flat region: variance of the level over the phases, bias included.
+    """
+
+    signal: Tensor
+    replica: Tensor
+    tone: Tensor
+
+
+def predicted_power(
+    upsampler: nn.Module,
+    spectrum: Tensor,
+    mean: Tensor,
+    *,
+    scale: int | None = None,
+    in_channels: int | None = None,
+    spatial_dims: int | None = None,
+) -> PredictedPower:
+    """Return what leaves an upsampler when a stationary input of known spectrum enters.
+
+    Signal plus replica is the output's variance, averaged over the phases.
+
+    Args:
+        upsampler: Any linear upsampler.
+        spectrum: Power per frequency, in the order of `torch.fft.fftfreq`, constant left out; sums over the
+            frequencies to the variance. (C_in, F, ..., F) for independent channels, or the Hermitian cross-spectrum
+            (C_in, C_in, F, ..., F). At even F the frequency -1/2 counts as signal.
+        mean: Level of every input channel, (C_in,).
+        scale: As `phase_gains`.
+        in_channels: As `phase_gains`.
+        spatial_dims: As `phase_gains`.
+
+    Raises:
+        ValueError: As `phase_gains`, or if a shape does not fit.
+    """
+    box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
+    c, d = box.in_channels, box.spatial_dims
+    bins = spectrum.shape[-1] if spectrum.dim() else 0
+    if spectrum.dim() == 1 + d:
+        checks.shape("predicted_power: spectrum", spectrum, (c, *(bins,) * d))
+        spectrum = torch.diag_embed(spectrum.movedim(0, -1)).movedim((-2, -1), (0, 1))
+    checks.shape("predicted_power: spectrum", spectrum, (c, c, *(bins,) * d))
+    checks.shape("predicted_power: mean", mean, (c,))
+    kernel, order = _impulses.kernels(box), torch.arange(bins, dtype=torch.float64)
+    gains = _alias_gains(kernel, (order - bins * (order >= (bins + 1) // 2)) / bins)
+    gains = gains.flatten(2 + d).flatten(2, 1 + d)  # o i m f
+    cross = spectrum.to("cpu", gains.dtype).flatten(2)
+    power = torch.einsum("oimf,ijf,ojmf->om", gains, cross, gains.conj()).real
+    levels = torch.einsum("oi...,i->o...", kernel.flatten(2 + d).sum(-1), mean.cpu().double())
+    levels = levels + box.offset(kernel.shape[-1] // 2)
+    return PredictedPower(power[:, 0], power[:, 1:].sum(1), levels.flatten(1).var(1, correction=0))
+
+
+def _alias_gains(kernel: Tensor, frequencies: Tensor) -> Tensor:
+    d, s = kernel.dim() // 2 - 1, kernel.shape[2]
+    phase, cells = torch.arange(s)[:, None], torch.arange(kernel.shape[-1]) - kernel.shape[-1] // 2
+    turns = ((frequencies + phase) / s)[..., None, None] * (s * cells + phase)  # m f p n
+    basis = torch.polar(torch.full_like(turns, 1 / s), -2 * torch.pi * turns)
+    gains = kernel.to(basis.dtype)
+    for axis in range(d):
+        # consumes the axis pair (phase, cell) that comes first and appends (m, frequency) at the end
+        gains = torch.tensordot(gains, basis, dims=([2, 2 + d - axis], [2, 3]))
+    return gains.permute(0, 1, *(2 + 2 * a for a in range(d)), *(3 + 2 * a for a in range(d)))
 
 
 def _gains_in_context(upsampler: nn.Module, context: Context) -> Tensor:
     """Return the mean over the map of the answer to a constant input: the map has no period of its own."""
-    box = _black_box(upsampler, None, None, None)
-    sample = context.features if context.indices is None else context.indices
+    box = _impulses.linear_box(upsampler)
+    sample, factor = (context.features, box.scale) if context.indices is None else (context.indices, 1)
     if sample is None:
-        raise checks.mismatch(f"{box.name}: context", "indices or features", "neither", "pass Context(indices=...)")
-    factor = box.scale if context.indices is None else 1
-    low = tuple(length // factor for length in sample.shape[2:])
-    n, c = sample.shape[0], box.in_channels
-    features = None if context.features is None else context.features.cpu().double().repeat_interleave(c, 0)
-    indices = None if context.indices is None else context.indices.cpu().repeat_interleave(c, 0)
-    x = torch.eye(c, dtype=torch.float64).repeat(n, 1).reshape(n * c, c, *(1,) * box.spatial_dims)
-    fixed = Context(indices, features)
-    with torch.no_grad():
-        ones = x.expand(n * c, c, *low)
-        y = box.run(ones, fixed) - box.run(torch.zeros_like(ones), fixed)  # type: ignore[call-arg]
-    return _mean_per_phase(y.unflatten(0, (n, c)).mean(0), box.scale).transpose(0, 1)
+        raise checks.mismatch("phase_gains: context", "indices or features", "neither", "pass Context(indices=...)")
+    low = [side // factor for side in sample.shape[2:]]
+    x = torch.zeros(len(sample), box.in_channels, *low, dtype=torch.float64)
+    return phase_gains_at(upsampler, x, context=context)
 
 
-def _mean_per_phase(y: Tensor, scale: int) -> Tensor:
-    """Return (N, C, s, ..., s): means over all cells, for each phase."""
-    for axis in range(2, y.dim()):
-        y = y.unflatten(axis, (-1, scale)).mean(axis)
-    return y
+def _one_bias(box: _impulses.BlackBox, reach: int) -> Tensor:
+    offsets = box.offset(reach).flatten(1)
+    if (offsets.amax(1) - offsets.amin(1)).max() > 1e-12 * offsets.abs().max():
+        raise checks.mismatch(
+            f"{box.name}: bias", "one value per output channel", "one that differs between phases", "equalise it first"
+        )
+    return offsets[:, 0]
