@@ -21,6 +21,7 @@ class Records:
         arrays: "arm/step/metric" to an array, averaged over seeds (pictures: the first seed).
         units: Metric to unit.
         study: Name of the study.
+        question: What the study asks.
     """
 
     runs: pd.DataFrame
@@ -28,6 +29,7 @@ class Records:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     study: str = ""
+    question: str = ""
 
     @property
     def arms(self) -> list[str]:

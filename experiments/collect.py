@@ -95,6 +95,7 @@ def collect(grid: Grid, store: Store) -> Records:
         arrays={key: _over_seeds(items) for key, items in arrays.items()},
         units=units(grid.config.measure.measures),
         study=grid.config.study.name,
+        question=grid.config.study.question,
     )
 
 
@@ -145,7 +146,7 @@ def _over_seeds(items: list[np.ndarray]) -> np.ndarray:
 
 def save(records: Records, folder: Path) -> None:
     """Write records as two CSV files, one NPZ and one JSON; the manifest is written last."""
-    study = {"study": records.study, "units": dict(records.units)}
+    study = {"study": records.study, "question": records.question, "units": dict(records.units)}
     contents = {
         "runs.csv": _csv(records.runs),
         "values.csv": _csv(records.values),
@@ -171,7 +172,7 @@ def load(folder: Path) -> Records:
     study = json.loads(contents["study.json"])
     runs = pd.read_csv(io.BytesIO(contents["runs.csv"]), dtype={"run": str, "why": str}, keep_default_na=False)
     values = pd.read_csv(io.BytesIO(contents["values.csv"]), dtype={"run": str})
-    return Records(runs, values, files.read_npz(contents["arrays.npz"]), study["units"], study["study"])
+    return Records(runs, values, files.read_npz(contents["arrays.npz"]), study["units"], study["study"], study["question"])
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -58,7 +58,8 @@ def build(records: Records, folder: Path, report: Callable[[str], None] = lambda
             report(name)
             made += make(catalog.load(package, name), records, target / name)
     numbers = folder / "numbers" / f"{records.study}.json"
-    files.write(numbers, files.to_json(study_numbers(records)))
+    captions = {path.stem: catalog.load(package_of(path), path.stem).CAPTION for path in (*drawn, *built)}
+    files.write(numbers, files.to_json({**study_numbers(records), "captions": captions}))
     return Output(tuple(drawn), tuple(built), numbers, tuple(skipped))
 
 
@@ -101,29 +102,35 @@ def _tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in text)
 
 
+def package_of(artefact: Path) -> str:
+    """Return the package whose component made an artefact: `<figures|tables>/<study>/<name>`."""
+    return f"analysis.{artefact.parent.parent.name}"
+
+
 def study_numbers(records: Records) -> dict[str, Any]:
-    """Return the numbers that the text quotes: raw value and formatted string, by name."""
+    """Return the numbers that the text quotes: raw values beside formatted strings, by arm and column."""
     from analysis.tables import main_results
 
     table = main_results.numbers(records)
-    arms = {}
-    for _, row in table.iterrows():
-        arms[str(row["arm"])] = {
-            column: {
-                "value": None if pd.isna(row[column]) else float(row[column]),
-                "text": main_results.cell(row[column], row[f"{column} low"], row[f"{column} high"], form),
-            }
-            for column, (_, _, form) in main_results.COLUMNS.items()
+    shown = main_results.build(records).set_index("arm")
+    arms = {
+        row["arm"]: {
+            column: {"value": None if pd.isna(row[column]) else float(row[column]), "text": shown[column][row["arm"]]}
+            for column in main_results.COLUMNS
         }
+        for _, row in table.iterrows()
+    }
     counts = records.runs["status"].value_counts()
     return {
         "study": records.study,
+        "question": records.question,
         "runs": len(records.runs),
         "arms": arms,
         "arm_count": len(records.arms),
         "seeds": int(records.runs["seed"].nunique()),
         "diverged": int(counts.get("diverged", 0)),
         "failed": int(counts.get("failed", 0)),
+        "findings": main_results.findings(records),
     }
 
 

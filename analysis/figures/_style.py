@@ -84,3 +84,11 @@ def arm_rows(ax: Axes, records: Records, arms: Sequence[str]) -> None:
 def unit(records: Records, metric: str) -> str:
     """Return a metric's unit for an axis label."""
     return records.units.get(metric, "")
+
+
+def fold(name: str, width: int = 24) -> str:
+    """Return a label on two lines if it is longer than `width` characters."""
+    if len(name) <= width:
+        return name
+    at = name.rfind(" ", 0, width)
+    return name if at < 0 else f"{name[:at]}\n{name[at + 1 :]}"

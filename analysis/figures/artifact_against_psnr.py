@@ -10,10 +10,10 @@ from analysis.records import Records
 
 LABEL = "Artifact against reconstruction quality"
 CAPTION = (
-    "Tone on constant images against PSNR on held-out images after training, one mark per run. Down and to the right"
+    "Tone of the residual against PSNR, both on held-out images after training, one mark per run. Down and to the right"
     " is better. Arms marked * see the encoder's features or indices."
 )
-NEEDS = ("tone.flat_rms", "reconstruction.psnr")
+NEEDS = ("tone.residual_rms", "reconstruction.psnr")
 
 
 @_style.styled
@@ -44,7 +44,7 @@ def draw(records: Records) -> Figure:
     )
     ax.set_yscale("log")
     ax.set_xlabel("PSNR, held-out images (dB)")
-    ax.set_ylabel(f"tone, constant images ({_style.unit(records, NEEDS[0])})")
+    ax.set_ylabel(f"tone of the residual ({_style.unit(records, NEEDS[0])})")
     ax.grid(alpha=0.5)
     sns.move_legend(ax, "center left", bbox_to_anchor=(1.0, 0.5), title=None)
     return fig

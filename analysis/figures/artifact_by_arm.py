@@ -1,7 +1,8 @@
-"""Tone and checkerboard energy of every arm, at the start and after training."""
+"""Tone of every arm, at the start and after training."""
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -11,24 +12,29 @@ from analysis.statistics import interval
 
 LABEL = "Artifacts by upsampler and initialization"
 CAPTION = (
-    "Tone on constant images and checkerboard power of the reconstruction residual on held-out images, before"
-    " training (open) and after (filled). Small dots are seeds, bars 95 % t intervals of the mean over seeds,"
-    " arms marked * see the encoder's features or indices and are not compared with the others."
+    "Tone on constant images and tone of the reconstruction residual on held-out images (split-half noise removed),"
+    " before training (open) and after (filled); linear below the broken line, so that an exact zero has a place."
+    " Small dots are seeds, bars 95 % t intervals of the mean over seeds. Arms marked * see the encoder's features or"
+    " indices and are not compared with the others."
 )
-NEEDS = ("tone.flat_rms", "checkerboard_energy.residual_power")
-TITLES = ("Tone, constant images", "Checkerboard power, residual")
+NEEDS = ("tone.flat_rms", "tone.residual_rms_unbiased")
+TITLES = ("Tone, constant images", "Tone, residual on photographs")
+#: Below this the axis is linear, image units.
+LINEAR_BELOW = 1e-5
 
 
 @_style.styled
 def draw(records: Records) -> Figure:
-    """Return one row per arm and one panel per metric, logarithmic axes."""
+    """Return one row per arm and one panel per metric, logarithmic axes with room for zero."""
     arms = records.arms
-    fig = _style.figure(_style.PAGE, 0.75 + 0.24 * len(arms))
+    fig = _style.figure(_style.PAGE, 0.75 + 0.26 * len(arms))
     axes = fig.subplots(1, 2, sharey=True)
     for ax, metric, title in zip(axes, NEEDS, TITLES, strict=True):
         for when, filled in (("start", False), ("end", True)):
             _panel(ax, records, metric, when=when, filled=filled)
-        ax.set_xscale("log")
+        ax.set_xscale("symlog", linthresh=LINEAR_BELOW, linscale=0.4)
+        ax.axvline(LINEAR_BELOW, color="0.6", linewidth=0.6, linestyle=":")
+        ax.set_xlim(left=-LINEAR_BELOW / 5)
         ax.set_title(title)
         ax.set_xlabel(_style.unit(records, metric))
         _style.arm_rows(ax, records, arms)
@@ -40,18 +46,16 @@ def draw(records: Records) -> Figure:
     return fig
 
 
-def _panel(ax, records: Records, metric: str, *, when: str, filled: bool) -> None:  # type: ignore[no-untyped-def]
+def _panel(ax: Axes, records: Records, metric: str, *, when: str, filled: bool) -> None:
     table = records.metric(metric, step=when)
     looks = _style.looks(records.arms)
     for row, arm in enumerate(records.arms):
         values = table.loc[table["arm"] == arm, "value"].dropna()
-        values = values[values > 0]  # a logarithmic axis has no zero; the table lists it
         if values.empty:
             continue
         color, at = looks[arm]["color"], row + (0.16 if filled else -0.16)
         ax.plot(values, [at] * len(values), ".", color=color, alpha=0.45, markersize=3, zorder=2)
         mean = interval(values)
-        if mean.low > 0:
-            ax.plot([mean.low, mean.high], [at, at], color=color, linewidth=1, zorder=3)
+        ax.plot([max(mean.low, 0), mean.high], [at, at], color=color, linewidth=1, zorder=3)
         face = color if filled else "white"
         ax.plot(mean.mean, at, looks[arm]["marker"], color=color, markerfacecolor=face, markersize=4.5, zorder=4)

@@ -32,7 +32,7 @@ def draw(records: Records) -> Figure:
     for ax, (arm, spectrum) in zip(axes.flat, shown.items(), strict=False):
         image = ax.imshow(spectrum, vmin=low, vmax=high, cmap="magma", extent=(-0.5, 0.5, 0.5, -0.5), interpolation="none")
         _mark_lattice(ax, period=4)
-        ax.set_title(arm, fontsize=6.5)
+        ax.set_title(_style.fold(arm), fontsize=6)
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
     if image is not None:

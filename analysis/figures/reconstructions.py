@@ -58,12 +58,6 @@ def draw(records: Records) -> Figure:
         x, top = (i % columns) * (width + GAP), size[1] - (i // columns) * (height + TEXT)
         rgb = pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
         fig.figimage(rgb, xo=x, yo=top - TEXT - height, origin="upper")
-        fig.text(x / size[0], (top - TEXT + 8) / size[1], _wrap(name), fontsize=5.5, va="bottom")
+        fig.text(x / size[0], (top - TEXT + 8) / size[1], _style.fold(name), fontsize=5.5, va="bottom")
     return fig
 
-
-def _wrap(name: str, width: int = 25) -> str:
-    if len(name) <= width:
-        return name
-    at = name.rfind(" ", 0, width)
-    return name if at < 0 else f"{name[:at]}\n{name[at + 1 :]}"

@@ -9,14 +9,17 @@ from analysis.statistics import interval
 
 LABEL = "Main results"
 CAPTION = (
-    "Mean over seeds with 95 % t interval. Tone: RMS of the phase means on constant images; energy: power of the"
-    " residual's lattice lines over the variance of the image; both after training, tone also before. Arms that see"
-    " the encoder stand apart at the end; diverged and failed runs are counted and never averaged."
+    "Mean over seeds with 95 % t interval. Flat tone: RMS of the phase means on constant images; tone: the same of the"
+    " residual on photographs, split-half noise removed; energy: power of the residual's lattice lines over the"
+    " variance of the original; after training unless said otherwise. Arms that see the encoder stand apart at the"
+    " end; diverged and failed runs are counted and never averaged."
 )
 #: Column: metric, step, number format.
 COLUMNS = {
-    "tone at start": ("tone.flat_rms", "start", ".1e"),
-    "tone": ("tone.flat_rms", "end", ".1e"),
+    "flat tone at start": ("tone.flat_rms", "start", ".1e"),
+    "flat tone": ("tone.flat_rms", "end", ".1e"),
+    "tone at start": ("tone.residual_rms_unbiased", "start", ".1e"),
+    "tone": ("tone.residual_rms_unbiased", "end", ".1e"),
     "energy": ("checkerboard_energy.residual", "end", ".1e"),
     "PSNR (dB)": ("reconstruction.psnr", "end", ".2f"),
     "SSIM": ("reconstruction.ssim", "end", ".3f"),
@@ -29,9 +32,39 @@ def build(records: Records) -> pd.DataFrame:
     shown = raw[["arm", "seeds", "parameters"]].copy()
     for column, (_, _, form) in COLUMNS.items():
         cells = zip(raw[column], raw[f"{column} low"], raw[f"{column} high"], strict=True)
-        shown[column] = [_cell(mean, low, high, form) for mean, low, high in cells]
+        shown[column] = [cell(mean, low, high, form) for mean, low, high in cells]
     shown["diverged"] = raw["diverged"]
     return shown
+
+
+def brief(records: Records) -> list[dict[str, str]]:
+    """Return the few columns that fit a terminal."""
+    table = build(records)
+    keep = {"arm": "upsampler, initialization", "flat tone": "tone, flat", "tone": "tone, photos", "energy": "energy", "PSNR (dB)": "PSNR (dB)"}
+    return [{title: str(row[column]) for column, title in keep.items()} for _, row in table.iterrows()]
+
+
+def findings(records: Records) -> str:
+    """Return what the table says in a few sentences, made from its numbers; arms that see the encoder play no part."""
+    table = numbers(records)
+    shown = build(records).set_index("arm")
+    table = table[~table["sees encoder"] & table["tone"].notna()]
+    if len(table) < 2:
+        return ""
+    said = []
+    for column, best in (("tone", False), ("PSNR (dB)", True)):
+        ranked = table.sort_values(column, ascending=not best, kind="stable")["arm"]
+        first, last = ranked.iloc[0], ranked.iloc[-1]
+        word = "highest" if best else "smallest"
+        other = "lowest" if best else "largest"
+        said.append(
+            f"The {word} mean {column} after training has {first} ({shown[column][first]}),"
+            f" the {other} {last} ({shown[column][last]})."
+        )
+    fell = table[(table["tone"] < table["tone at start"]) & (table["tone at start"] > 0)]
+    rose = table[table["tone"] > table["tone at start"]]
+    said.append(f"Training lowers the mean tone in {len(fell)} of {len(table)} arms and raises it in {len(rose)}.")
+    return " ".join(said)
 
 
 def numbers(records: Records) -> pd.DataFrame:
@@ -55,7 +88,8 @@ def numbers(records: Records) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("sees encoder", kind="stable").reset_index(drop=True)
 
 
-def _cell(mean: float, low: float, high: float, form: str) -> str:
+def cell(mean: float, low: float, high: float, form: str) -> str:
+    """Return `mean ± half width`, or the mean alone where there is no interval."""
     if pd.isna(mean):
         return "-"
     if pd.isna(low):
