@@ -24,7 +24,7 @@ from torch import Tensor
 from toolkit import checks
 
 #: Pixels that are transformed at once: in float64 they and their spectrum stay in a core's cache.
-CHUNK = 1 << 18
+CHUNK = 3 << 17
 
 #: Half-width in bins of what a Hann-windowed line spreads to: its main lobe is a line and its two neighbours.
 GUARD = 1
@@ -102,27 +102,28 @@ def hann(shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
     return reduce(lambda outer, axis: outer[..., None] * axis, axes)
 
 
-def _tapered(images: Tensor, window: Tensor) -> Tensor:
-    """Return w (x - mean_w x), float64."""
-    x = images.double()
-    mean = x.flatten(2) @ window.flatten() / window.sum()
-    return (x - mean.reshape(*mean.shape, *(1,) * window.dim())).mul_(window)
-
-
 def coefficients(images: Tensor) -> Tensor:
     """Return the complex window-corrected coefficients of every image, (N, C, *spatial), zero frequency first."""
     window = hann(tuple(check_images(images).shape[2:]), images.device)
+    x, axes = images.double(), tuple(range(2, images.dim()))
+    mean = (x * window).sum(axes, keepdim=True) / window.sum()
+    return torch.fft.fftn((x - mean) * window, dim=axes) / window.sum()
+
+
+def _half_planes(images: Tensor) -> Iterator[Tensor]:
+    """Yield the transforms whose squared magnitudes are powers, of a few images at a time, (n, C, *half) complex."""
+    shape = tuple(check_images(images).shape[2:])
     axes = tuple(range(2, images.dim()))
-    return torch.fft.fftn(_tapered(images, window), dim=axes) / window.sum()
-
-
-def _half_powers(images: Tensor) -> Iterator[Tensor]:
-    """Yield the power of a few images at a time on the half plane of a real transform, (n, C, *half)."""
-    window = hann(tuple(check_images(images).shape[2:]), images.device)
-    axes, norm = tuple(range(2, images.dim())), window.square().sum()
+    window = hann(shape, images.device)
+    window = window / window.square().sum().sqrt()
+    leak = torch.fft.rfftn(window).flatten()
+    # The mean is taken out where the window's transform is not zero, 3^d bins, which saves a pass over the images.
+    bins = torch.nonzero(leak.abs() > 1e-12 * leak.abs().max()).flatten()
     for chunk in images.split(max(1, CHUNK // images[0].numel())):
-        spectrum = torch.fft.rfftn(_tapered(chunk, window), dim=axes)
-        yield (spectrum.real.square() + spectrum.imag.square()) / norm
+        spectrum = torch.fft.rfftn(chunk * window, dim=axes)
+        flat = spectrum.flatten(2)
+        flat[..., bins] -= flat[..., :1] / leak[0] * leak[bins]
+        yield spectrum
 
 
 def mean_power(images: Tensor) -> Tensor:
@@ -135,10 +136,12 @@ def mean_power(images: Tensor) -> Tensor:
     >>> mean_power(line).argmax().item()
     8
     """
-    total = sum(power.sum(0) for power in _half_powers(images))
-    assert isinstance(total, Tensor)
+    planes = _half_planes(images)
+    total = torch.view_as_real(next(planes)).square_().sum(0)
+    for plane in planes:
+        total += torch.view_as_real(plane).square_().sum(0)
     _check_result(total, images)
-    return _full_plane(total / len(images), images.shape[-1])
+    return _full_plane(total.sum(-1) / len(images), images.shape[-1])
 
 
 def _check_result(result: Tensor, images: Tensor) -> None:
@@ -179,11 +182,21 @@ def radial_index(shape: tuple[int, ...], device: torch.device | None = None) -> 
     return torch.round(frequencies(shape, device) * max(shape)).long()
 
 
+def ring_means(power: Tensor) -> Tensor:
+    """Return the mean of each ring of one full plane of powers, (*spatial) to (bins,).
+
+    >>> ring_means(torch.ones(8, 8)).shape
+    torch.Size([7])
+    """
+    index = radial_index(tuple(power.shape), power.device).flatten()
+    return index.bincount(weights=power.double().flatten()) / index.bincount()
+
+
 def radial_power(images: Tensor) -> Tensor:
-    """Return the mean power per radial bin of every image and channel, (N, C, bins), float64.
+    """Return the mean power per ring of every image and channel, (N, C, bins), float64.
 
     Bins are rings of integer radius in units of 1 / (longest side); none is dropped, and every frequency counts in
-    exactly one of them.
+    exactly one of them. For the mean over images `ring_means(mean_power(images).mean(0))` is faster.
 
     Raises:
         ValueError: If the images are no batch or not finite.
@@ -192,7 +205,8 @@ def radial_power(images: Tensor) -> Tensor:
     torch.Size([2, 3, 46])
     """
     matrix = _radial_matrix(tuple(check_images(images).shape[2:]), images.device)
-    rings = torch.cat([power.flatten(2) @ matrix for power in _half_powers(images)])
+    planes = (torch.view_as_real(plane).square_().sum(-1) for plane in _half_planes(images))
+    rings = torch.cat([plane.flatten(2) @ matrix for plane in planes])
     _check_result(rings, images)
     return rings
 
@@ -201,12 +215,12 @@ def _radial_matrix(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Return (half plane, bins): each column averages the frequencies of one ring."""
     index = radial_index(shape, device)
     half = index[..., : shape[-1] // 2 + 1]
-    matrix = torch.zeros(half.numel(), int(index.max()) + 1, dtype=torch.float64, device=device)
-    # a frequency of the half plane stands for its negative too, except where the negative is in the half plane
+    # a frequency of the half plane stands for its negative too, except where that lies in the half plane itself
     weight = torch.full(half.shape, 2.0, dtype=torch.float64, device=device)
     weight[..., 0] = 1
     if shape[-1] % 2 == 0:
         weight[..., -1] = 1
+    matrix = torch.zeros(half.numel(), int(index.max()) + 1, dtype=torch.float64, device=device)
     matrix[torch.arange(half.numel()), half.flatten()] = weight.flatten()
     return matrix / index.flatten().bincount()
 

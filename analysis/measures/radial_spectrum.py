@@ -43,7 +43,7 @@ def radial_spectrum(images: Tensor) -> Tensor:
     >>> len(spectrum), spectrum.argmax().item()
     (46, 45)
     """
-    return spectra.radial_power(images).mean(dim=(0, 1))
+    return spectra.ring_means(spectra.mean_power(images).mean(0))
 
 
 def measure(trial: Trial) -> dict[str, float | NDArray[np.float64]]:
