@@ -36,6 +36,11 @@ class Records:
         """Arm labels in config order."""
         return list(dict.fromkeys(self.runs["arm"]))
 
+    def by_arm(self, metric: str, *, step: str = "end") -> dict[str, np.ndarray]:
+        """Return the arrays of one metric by arm, in config order; arms without it are left out."""
+        found = {arm: self.arrays.get(f"{arm}/{step}/{metric}") for arm in self.arms}
+        return {arm: array for arm, array in found.items() if array is not None}
+
     def metric(self, name: str, *, step: str = "end") -> pd.DataFrame:
         """Return the finished runs with one metric as column `value`, at the "start" or the "end" of training.
 

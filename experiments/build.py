@@ -72,7 +72,8 @@ def trial(network: nn.Module, target: Tensor, spec: RunSpec, *, margin: int) -> 
     network.eval()
     with torch.no_grad():
         reconstruction = torch.cat([network(batch) for batch in target.split(16)])
-    return Trial(network, target, reconstruction, spec.scale, network.period, margin, needs_context(spec))
+    period: Any = network.period
+    return Trial(network, target, reconstruction, spec.scale, period, margin, needs_context(spec))
 
 
 def cost(network: nn.Module, target: Tensor) -> dict[str, int]:

@@ -29,6 +29,10 @@ KINDS = {
 ELSEWHERE: dict[str, str] = {}
 
 
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *ELSEWHERE])
@@ -62,10 +66,14 @@ def cli() -> None:
 def _study(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a config argument and the options that every study command has."""
     options = [
-        click.argument("config", type=click.Path(dir_okay=False, path_type=Path)),
+        click.argument("config", type=FILE),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a config value."),
         click.option(
-            "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
+            "--results",
+            type=click.Path(path_type=Path),
+            default=Path("results"),
+            show_default=True,
+            help="Results folder.",
         ),
     ]
     for option in reversed(options):
@@ -78,7 +86,9 @@ def _working(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."),
-        click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads per worker."),
+        click.option(
+            "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads per worker."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -189,7 +199,9 @@ def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bo
 
 @cli.command()
 @_study
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"
+)
 @click.option("--check", is_flag=True, help="Compare the numbers with the committed ones; exit 4 if they differ.")
 def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path | None, check: bool) -> int:
     """Draw the figures, build the tables and compile the PDF of CONFIG.
@@ -210,10 +222,10 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
 @_study
 @_working
 @click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]")
-def study(
-    config: Path, overrides: tuple[str, ...], results: Path, yes: bool, output: Path | None, **how: Any
-) -> int:
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"
+)
+def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, output: Path | None, **how: Any) -> int:
     """Do all of it: train what is missing, measure, collect, draw, compile, and show the main table."""
     session = _open(config, overrides, results, **how)
     session.train(allow_large=yes)

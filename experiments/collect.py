@@ -172,7 +172,9 @@ def load(folder: Path) -> Records:
     study = json.loads(contents["study.json"])
     runs = pd.read_csv(io.BytesIO(contents["runs.csv"]), dtype={"run": str, "why": str}, keep_default_na=False)
     values = pd.read_csv(io.BytesIO(contents["values.csv"]), dtype={"run": str})
-    return Records(runs, values, files.read_npz(contents["arrays.npz"]), study["units"], study["study"], study["question"])
+    return Records(
+        runs, values, files.read_npz(contents["arrays.npz"]), study["units"], study["study"], study["question"]
+    )
 
 
 def _csv(table: pd.DataFrame) -> bytes:

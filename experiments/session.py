@@ -196,7 +196,9 @@ class Session:
             return folder
         if self._published.is_dir():
             return self._published
-        raise ValueError(f"{self.status_line()}, and no committed {self._published}; finish it with: checkerscope study")
+        raise ValueError(
+            f"{self.status_line()}, and no committed {self._published}; finish it with: checkerscope study"
+        )
 
     def differences(self) -> list[str]:
         """Return which committed records differ from those of the results folder."""
@@ -219,7 +221,11 @@ class Session:
         click.echo(terminal.columns(main_results.brief(records)))
         for line in made.skipped:
             click.echo(f"left out: {line}", err=True)
-        shown = {"PDF": pdf, "figures": made.figures[0].parent if made.figures else None, "numbers": folder / "values.csv"}
+        shown = {
+            "PDF": pdf,
+            "figures": made.figures[0].parent if made.figures else None,
+            "numbers": folder / "values.csv",
+        }
         click.echo("")
         for label, path in shown.items():
             if path is not None:

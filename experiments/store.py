@@ -144,12 +144,16 @@ class Store:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             write(self.root / "locks" / ".probe", b"")
         except OSError as error:
-            raise StoreError(f"{self.root}: not writable ({error.strerror}); choose another folder with --results") from None
+            raise StoreError(
+                f"{self.root}: not writable ({error.strerror}); choose another folder with --results"
+            ) from None
         self._sweep()
 
     # runs
 
-    def commit(self, run: str, files: Mapping[str, bytes], record: Mapping[str, Any], beside: Mapping[str, Any]) -> None:
+    def commit(
+        self, run: str, files: Mapping[str, bytes], record: Mapping[str, Any], beside: Mapping[str, Any]
+    ) -> None:
         """Store a finished run in one rename; committing it a second time changes nothing.
 
         Args:
@@ -299,7 +303,7 @@ class Store:
         """
         path = self.root / "locks" / f"{run}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a") as handle:  # noqa: PTH123
+        with open(path, "a") as handle:
             try:
                 fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

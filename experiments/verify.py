@@ -31,7 +31,9 @@ def _runs(store: Store) -> tuple[int, list[str]]:
 
 def _measures(store: Store) -> tuple[int, list[str]]:
     paths = sorted((store.root / "measures").glob("*/*.json"))
-    problems = [f"{p}: damaged; it will be measured again" for p in paths if store.load_measure(p.parent.name, p.stem) is None]
+    problems = [
+        f"{p}: damaged; it will be measured again" for p in paths if store.load_measure(p.parent.name, p.stem) is None
+    ]
     return len(paths), problems
 
 

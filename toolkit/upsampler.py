@@ -139,7 +139,22 @@ Factory = Callable[[int, int], Upsampler]
 
 def convolution(spatial_dims: int) -> type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]:
     """Return torch's convolution module for 1, 2 or 3 spatial axes."""
-    return {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[spatial_dims]
+    modules: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]]
+    modules = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+    return modules[spatial_dims]
+
+
+#: Torch's transposed convolution of some number of axes.
+TransposedModule = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
+
+def transposed_convolution(
+    spatial_dims: int,
+) -> type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]:
+    """Return torch's transposed-convolution module for 1, 2 or 3 spatial axes."""
+    modules: dict[int, type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]]
+    modules = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+    return modules[spatial_dims]
 
 
 class FixedUpsampler(Upsampler):
@@ -149,7 +164,7 @@ class FixedUpsampler(Upsampler):
     subclass whose `enlarge` merges channels says how many it takes per output channel in `merged_channels`.
     """
 
-    layouts = ("conv",)
+    layouts: ClassVar[tuple[str, ...]] = ("conv",)
 
     def __init__(self, in_channels: int, out_channels: int, *, scale: int = 2, spatial_dims: int = 2) -> None:
         super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)

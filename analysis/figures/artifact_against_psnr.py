@@ -23,7 +23,7 @@ def draw(records: Records) -> Figure:
     tone = records.metric(NEEDS[0])[columns].rename(columns={"value": "tone"})
     psnr = records.metric(NEEDS[1])[["run", "value"]].rename(columns={"value": "psnr"})
     points = tone.merge(psnr, on="run").query("tone > 0")
-    points["arm"] = [f"{arm} *" if seen else arm for arm, seen in zip(points["arm"], points["needs_context"], strict=True)]
+    points["arm"] += points["needs_context"].astype(bool).map({True: " *", False: ""})
     order = list(dict.fromkeys(points["arm"]))
     looks = _style.looks(order)
     fig = _style.figure(_style.PAGE * 0.72, 2.9)

@@ -21,8 +21,7 @@ COLUMNS = 4
 @_style.styled
 def draw(records: Records) -> Figure:
     """Return a grid of panels that share one colour scale in dB."""
-    spectra = {arm: records.arrays.get(f"{arm}/end/{NEEDS[0]}") for arm in records.arms}
-    shown = {arm: 10 * np.log10(np.maximum(s, 1e-30)) for arm, s in spectra.items() if s is not None}
+    shown = {arm: 10 * np.log10(np.maximum(power, 1e-30)) for arm, power in records.by_arm(NEEDS[0]).items()}
     rows = -(-len(shown) // COLUMNS)
     fig = _style.figure(_style.PAGE, 0.3 + 1.75 * rows)
     axes = fig.subplots(rows, COLUMNS, squeeze=False)
@@ -30,7 +29,9 @@ def draw(records: Records) -> Figure:
     low, high = np.percentile(everything, [1, 99.9])
     image = None
     for ax, (arm, spectrum) in zip(axes.flat, shown.items(), strict=False):
-        image = ax.imshow(spectrum, vmin=low, vmax=high, cmap="magma", extent=(-0.5, 0.5, 0.5, -0.5), interpolation="none")
+        image = ax.imshow(
+            spectrum, vmin=low, vmax=high, cmap="magma", extent=(-0.5, 0.5, 0.5, -0.5), interpolation="none"
+        )
         _mark_lattice(ax, period=4)
         ax.set_title(_style.fold(arm), fontsize=6)
     for ax in axes.flat[len(shown) :]:

@@ -25,7 +25,7 @@ SHOWN = 12
 @_style.styled
 def draw(records: Records) -> Figure:
     """Return two blocks of panels; each panel shows whole periods, one square per pixel."""
-    maps = {arm: records.arrays[f"{arm}/end/{NEEDS[0]}"] for arm in records.arms if f"{arm}/end/{NEEDS[0]}" in records.arrays}
+    maps = records.by_arm(NEEDS[0])
     columns = len(CHAINS)
     rows = 1 + -(-len(maps) // columns)
     fig = _style.figure(_style.PAGE, 1.55 * rows)

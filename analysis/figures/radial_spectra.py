@@ -23,11 +23,10 @@ def draw(records: Records) -> Figure:
     """Return one line per arm, in dB over the target."""
     fig = _style.figure(_style.PAGE * 0.8, 2.8)
     ax = fig.subplots()
-    for arm, look in _style.looks(records.arms).items():
-        parts = [records.arrays.get(f"{arm}/end/{metric}") for metric in NEEDS]
-        if any(part is None for part in parts):
-            continue
-        power, target, frequency = (np.asarray(part, dtype=np.float64) for part in parts)
+    looks = _style.looks(records.arms)
+    for arm in records.by_arm(NEEDS[0]):
+        look = looks[arm]
+        power, target, frequency = (records.by_arm(metric)[arm].astype(np.float64) for metric in NEEDS)
         positive = (power > 0) & (target > 0) & (frequency > 0)
         excess = 10 * np.log10(power[positive] / target[positive])
         sns.lineplot(

@@ -11,7 +11,8 @@ from analysis.records import Records
 LABEL = "Reconstructions"
 CAPTION = (
     "A held-out image, its reconstruction by every arm (first seed) at {whole} device pixels per image pixel, and below"
-    " it a crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a checkerboard or make one."
+    " it a crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a checkerboard, or"
+    " make one."
 )
 NEEDS = ("reconstruction.picture", "reconstruction.target_picture")
 #: Device pixels per image pixel: the whole picture, and the crop.
@@ -42,11 +43,8 @@ def tile(picture: np.ndarray) -> np.ndarray:
 @_style.styled
 def draw(records: Records) -> Figure:
     """Return the mosaic; one image pixel covers a whole number of device pixels at the figure's own dpi."""
-    first = next(arm for arm in records.arms if f"{arm}/end/{NEEDS[0]}" in records.arrays)
-    pictures = {"original": records.arrays[f"{first}/end/{NEEDS[1]}"][0]}
-    for arm in records.arms:
-        if f"{arm}/end/{NEEDS[0]}" in records.arrays:
-            pictures[arm] = records.arrays[f"{arm}/end/{NEEDS[0]}"][0]
+    original = next(iter(records.by_arm(NEEDS[1]).values()))[0]
+    pictures = {"original": original, **{arm: found[0] for arm, found in records.by_arm(NEEDS[0]).items()}}
     tiles = [(name, tile(picture)) for name, picture in pictures.items()]
     height, width = tiles[0][1].shape[:2]
     columns = max(1, min(len(tiles), int(_style.PAGE * _style.DPI) // (width + GAP)))
@@ -60,4 +58,3 @@ def draw(records: Records) -> Figure:
         fig.figimage(rgb, xo=x, yo=top - TEXT - height, origin="upper")
         fig.text(x / size[0], (top - TEXT + 8) / size[1], _style.fold(name), fontsize=5.5, va="bottom")
     return fig
-

@@ -40,7 +40,13 @@ def build(records: Records) -> pd.DataFrame:
 def brief(records: Records) -> list[dict[str, str]]:
     """Return the few columns that fit a terminal."""
     table = build(records)
-    keep = {"arm": "upsampler, initialization", "flat tone": "tone, flat", "tone": "tone, photos", "energy": "energy", "PSNR (dB)": "PSNR (dB)"}
+    keep = {
+        "arm": "upsampler, initialization",
+        "flat tone": "tone, flat",
+        "tone": "tone, photos",
+        "energy": "energy",
+        "PSNR (dB)": "PSNR (dB)",
+    }
     return [{title: str(row[column]) for column, title in keep.items()} for _, row in table.iterrows()]
 
 

@@ -104,7 +104,7 @@ class Autoencoder(nn.Module):
 
     def _pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
         pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[self.spatial_dims]
-        return pool(x, self.scale, return_indices=True)  # type: ignore[return-value]
+        return pool(x, self.scale, return_indices=True)
 
     def _check(self, images: Tensor) -> None:
         sides = images.shape[2:]
@@ -114,5 +114,8 @@ class Autoencoder(nn.Module):
         if any(side % self.period for side in sides):
             near = tuple(max(self.period, round(side / self.period) * self.period) for side in sides)
             raise checks.mismatch(
-                "autoencoder: input", f"sides that are multiples of {self.period}", tuple(sides), f"crop or pad to {near}"
+                "autoencoder: input",
+                f"sides that are multiples of {self.period}",
+                tuple(sides),
+                f"crop or pad to {near}",
             )
