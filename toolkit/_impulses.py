@@ -101,7 +101,7 @@ def kernels(box: BlackBox) -> Tensor:
 def reach(box: BlackBox) -> int:
     """Return a number of cells that holds the kernel with a margin, or the limit for a global, circular one.
 
-    One random mixture of the input channels reaches as far as all of them together.
+    A random mixture of the output channels for a random mixture of the input channels reaches as far as all pairs.
 
     Raises:
         ValueError: If the response does not move by `scale` pixels when its input moves by a cell.
@@ -156,16 +156,18 @@ def _is_additive(box: BlackBox) -> bool:
 def _pair(box: BlackBox, cells: int) -> tuple[Tensor, Tensor]:
     """Return the responses to an impulse in the middle and to its neighbour on the diagonal, the latter moved back."""
     n, d = 2 * cells + 1, box.spatial_dims
-    mixture = torch.randn(box.in_channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    mixture = torch.randn(box.in_channels, generator=generator, dtype=torch.float64)
     x = torch.zeros(2, box.in_channels, n**d, dtype=torch.float64)
     x[0, :, n**d // 2] = mixture
     x[1, :, n**d // 2 + sum(n**axis for axis in range(d))] = mixture
-    here, there = box(x.unflatten(2, (n,) * d))
-    return here, there.roll((-box.scale,) * d, tuple(range(1, d + 1)))
+    y = box(x.unflatten(2, (n,) * d))
+    here, there = torch.tensordot(y, torch.randn(y.shape[1], generator=generator, dtype=torch.float64), ([1], [0]))
+    return here, there.roll((-box.scale,) * d, tuple(range(d)))
 
 
 def _largest_per_cell(response: Tensor, scale: int) -> Tensor:
-    cells = response.abs().amax(0)  # n s, n s, ...
+    cells = response.abs()  # n s, n s, ...
     for axis in range(cells.dim()):
         cells = cells.unflatten(axis, (-1, scale)).amax(axis + 1)
     return cells
