@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,17 @@ class Output:
     tables: tuple[Path, ...]
     numbers: Path
     skipped: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        paths = {"figures": [str(p) for p in self.figures], "tables": [str(p) for p in self.tables]}
+        return {**paths, "numbers": str(self.numbers), "skipped": list(self.skipped)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Output:
+        """Return what `to_json` gave."""
+        figures, tables = (tuple(Path(p) for p in value[key]) for key in ("figures", "tables"))
+        return cls(figures, tables, Path(value["numbers"]), tuple(value["skipped"]))
 
 
 def build(records: Records, folder: Path, report: Callable[[str], None] = lambda line: None) -> Output:
@@ -150,8 +160,3 @@ def compile_pdf(output: Path, *, study: str, root: Path = PAPER) -> Path:
         raise ValueError(f"{root / MANUSCRIPT}: expected one PDF document")
     files.write(output, data)
     return output
-
-
-def read_numbers(path: Path) -> dict[str, Any]:
-    """Return a study's numbers as written by `build`."""
-    return json.loads(files.read(path))

@@ -55,16 +55,21 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-@functools.lru_cache(maxsize=1)
 def measuring_code() -> str:
     """Return a digest of all source that a measured number depends on; figures and tables are not among it."""
-    sources = sorted(
-        path
-        for folder in ("toolkit", "analysis")
-        for path in (PROJECT / folder).rglob("*.py")
-        if not {"figures", "tables", "remedies"} & set(path.parts)
-    )
+    return _code(without=("figures", "tables", "remedies"))
+
+
+def drawing_code() -> str:
+    """Return a digest of all source, the manuscript included, that figures, tables and the PDF depend on."""
+    return _code(also=("experiments/paper.py", "paper/checkerscope.typ", "paper/refs.bib"))
+
+
+@functools.lru_cache(maxsize=2)
+def _code(without: tuple[str, ...] = (), also: tuple[str, ...] = ()) -> str:
+    paths = [path for folder in ("toolkit", "analysis") for path in (PROJECT / folder).rglob("*.py")]
+    paths = [path for path in paths if not set(without) & set(path.parts)] + [PROJECT / name for name in also]
     state = hashlib.sha256()
-    for path in sources:
+    for path in sorted(paths):
         state.update(path.relative_to(PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return state.hexdigest()[:16]

@@ -13,7 +13,8 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from experiments import collect, config, paper, runner, terminal
+from experiments import collect, config, paper, provenance, runner, terminal
+from experiments import store as files
 from experiments.grid import Grid, Run
 from experiments.runner import Call
 from experiments.store import Store
@@ -211,9 +212,20 @@ class Session:
         records = collect.load(folder)
         if self.name != records.study:
             raise ValueError(f"{folder}: expected records of {self.name}, got {records.study}")
-        made = paper.build(records, paper.PAPER, lambda name: click.echo(f"  {name}", err=True))
+        stamp = provenance.drawing_code() + files.digest(files.read(folder / "manifest.json"))
+        made = self._up_to_date(stamp)
+        if made is None:
+            made = paper.build(records, paper.PAPER, lambda name: click.echo(f"  {name}", err=True))
+            self.store.save_note("paper", {"stamp": stamp, "made": made.to_json()})
         pdf = paper.compile_pdf(output or paper.PAPER / "checkerscope.pdf", study=self.name)
         self._show(records, folder, made, pdf)
+
+    def _up_to_date(self, stamp: str) -> paper.Output | None:
+        note = self.store.load_note("paper")
+        if note is None or note["stamp"] != stamp:
+            return None
+        made = paper.Output.from_json(note["made"])
+        return made if all(path.is_file() for path in (*made.figures, *made.tables, made.numbers)) else None
 
     def _show(self, records: Any, folder: Path, made: paper.Output, pdf: Path) -> None:
         from analysis.tables import main_results
@@ -223,13 +235,12 @@ class Session:
             click.echo(f"left out: {line}", err=True)
         shown = {
             "PDF": pdf,
-            "figures": made.figures[0].parent if made.figures else None,
-            "numbers": folder / "values.csv",
+            "figures": made.numbers.parent.parent / "figures" / self.name,
+            "CSV": folder / "values.csv",
         }
         click.echo("")
         for label, path in shown.items():
-            if path is not None:
-                click.echo(f"{label + ':':<9}{_short(path)}")
+            click.echo(f"{label + ':':<9}{_short(path)}")
 
 
 def _short(path: Path) -> str:

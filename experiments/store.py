@@ -293,6 +293,19 @@ class Store:
             return None
         return body, read_npz(packed) if packed else {}
 
+    # notes
+
+    def save_note(self, name: str, body: Any) -> None:
+        """Keep something that can be made again, such as what a drawing was made from."""
+        write(self.root / f"{name}.json", sealed(body))
+
+    def load_note(self, name: str) -> Any:
+        """Return a note, or None where it is absent or damaged."""
+        try:
+            return unsealed(self.root / f"{name}.json")
+        except StoreError:
+            return None
+
     # one process per run
 
     @contextlib.contextmanager
