@@ -208,6 +208,16 @@ def convolution_matrix(taps: Tensor, length: int) -> Tensor:
     return torch.where(inside, taps[rows.clamp(0, taps.shape[0] - 1)], torch.zeros((), dtype=taps.dtype))
 
 
+def correlation(dims: int) -> Callable[..., Tensor]:
+    """Return torch's convolution function for `dims` axes, which correlates."""
+    return {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[dims]
+
+
+def transposed(dims: int) -> Callable[..., Tensor]:
+    """Return torch's transposed convolution function for `dims` axes, which convolves."""
+    return {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[dims]
+
+
 def enlarge(x: Tensor, taps: Tensor, scale: int, *, border: str = "replicate") -> Tensor:
     """Return `x` with s - 1 zeros inserted between its values and convolved with `taps` along every axis.
 
@@ -236,27 +246,24 @@ def enlarge(x: Tensor, taps: Tensor, scale: int, *, border: str = "replicate") -
     return x
 
 
-def smooth(x: Tensor, taps: Tensor, bias: Tensor | None, before: int, after: int) -> Tensor:
-    """Return `x` convolved with `taps` along every axis, zero outside, plus `bias` per channel.
+def smooth(x: Tensor, taps: Tensor, bias: Tensor | None, outside: int) -> Tensor:
+    """Return `x` convolved with `taps` along every axis, plus `bias` per channel.
 
     Args:
         x: Map of shape (N, C, *spatial).
         taps: Filter of one axis, k values.
         bias: C values, or none.
-        before: Zeros before the first value of every axis, 0 to k - 1.
-        after: Zeros after the last; the sides become side + before + after - k + 1.
+        outside: Zeros put around the map; the sides become side + 2 outside - k + 1.
     """
     dims, channels = x.dim() - 2, x.shape[1]
-    conv = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[dims]
-    if before != after:
-        x, before = F.pad(x, (before, after) * dims), 0
     taps = taps.flip(0)  # torch's convolution is a correlation
     if taps.shape[0] ** dims <= ONE_PASS:
         kernel = outer(taps, dims).expand(channels, 1, *(-1,) * dims)
-        return conv(x, kernel, bias, padding=before, groups=channels)
+        return correlation(dims)(x, kernel, bias, padding=outside, groups=channels)
     for axis in range(dims):
         kernel = taps.reshape(_at(axis, -1, dims)).expand(channels, 1, *(-1,) * dims)
-        x = conv(x, kernel, bias if axis == dims - 1 else None, padding=_at(axis, before, dims, 0), groups=channels)
+        last = bias if axis == dims - 1 else None
+        x = correlation(dims)(x, kernel, last, padding=_at(axis, outside, dims, 0), groups=channels)
     return x
 
 
@@ -267,7 +274,6 @@ def _at(axis: int, value: int, dims: int, fill: int = 1) -> tuple[int, ...]:
 def _enlarge_axes(
     x: Tensor, kernel: Tensor, stride: Sequence[int], padding: Sequence[int], output_padding: Sequence[int]
 ) -> Tensor:
-    transposed = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[kernel.dim()]
     channels = x.shape[1]
     weight = kernel.expand(channels, 1, *kernel.shape)
-    return transposed(x, weight, stride=stride, padding=padding, output_padding=output_padding, groups=channels)
+    return transposed(kernel.dim())(x, weight, None, stride, padding, output_padding, channels)

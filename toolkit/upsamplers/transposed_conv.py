@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from toolkit import checks
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, even_overlap, exact_padding
+from toolkit.upsampler import (
+    Context,
+    Kernel,
+    Layout,
+    TransposedModule,
+    Upsampler,
+    even_overlap,
+    exact_padding,
+    transposed_convolution,
+)
 
 
 class TransposedConv(Upsampler):
@@ -45,15 +54,16 @@ class TransposedConv(Upsampler):
         k = checks.integer("transposed_conv: kernel_size", even_overlap(scale) if kernel_size is None else kernel_size)
         d = checks.integer("transposed_conv: dilation", dilation)
         padding, output_padding = exact_padding(k, scale, d)
-        module = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[spatial_dims]
-        self.conv: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d = module(
+        self.conv: TransposedModule = transposed_convolution(spatial_dims)(
             in_channels, out_channels, k, scale, padding, output_padding, groups, bias, d
         )
 
     def upsample(self, x: Tensor, context: Context | None) -> Tensor:
+        """Return the transposed convolution."""
         return self.conv(x)
 
     def kernels(self) -> Iterator[Kernel]:
+        """Yield the transposed convolution."""
         strides = (self.scale,) * self.spatial_dims
         layout = Layout("transposed", strides, self.conv.groups, self.conv.dilation[0])
         yield Kernel(self.conv.weight, layout, self.conv.bias)
