@@ -182,6 +182,20 @@ def radial_index(shape: tuple[int, ...], device: torch.device | None = None) -> 
     return torch.round(frequencies(shape, device) * max(shape)).long()
 
 
+def half_power(images: Tensor) -> Tensor:
+    """Return the power of every image, averaged over channels, at one frequency of each pair +-f, (N, frequencies).
+
+    The half plane of a real transform, row-major and without zero frequency: as features, not for sums.
+
+    Raises:
+        ValueError: If the images are no batch or not finite.
+    """
+    planes = (torch.view_as_real(plane).square_().sum(-1).mean(1) for plane in _half_planes(images))
+    powers = torch.cat([plane.flatten(1)[:, 1:] for plane in planes])
+    _check_result(powers, images)
+    return powers
+
+
 def ring_means(power: Tensor) -> Tensor:
     """Return the mean of each ring of one full plane of powers, (*spatial) to (bins,).
 

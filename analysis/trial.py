@@ -45,6 +45,12 @@ class Trial:
         """The decoder's upsamplers in the order in which they run."""
         return list(cast(Iterable[Upsampler], self.model.upsamplers))
 
+    def constant(self, levels: tuple[float, ...], size: int) -> Tensor:
+        """Return constant images, (len(levels), C, size, ...); arguments as `flat`."""
+        spatial = (1,) * (self.target.dim() - 2)
+        grey = torch.tensor(levels, dtype=self.target.dtype, device=self.target.device).reshape(-1, 1, *spatial)
+        return grey.expand(-1, self.target.shape[1], *(size,) * len(spatial)).contiguous()
+
     def flat(self, levels: tuple[float, ...], size: int) -> Tensor:
         """Return what the model makes of constant images, (len(levels), C, size, ...).
 
@@ -52,11 +58,8 @@ class Trial:
             levels: One grey level per image, in image units.
             size: Side in pixels, a multiple of the period.
         """
-        spatial = (1,) * (self.target.dim() - 2)
-        grey = torch.tensor(levels, dtype=self.target.dtype, device=self.target.device).reshape(-1, 1, *spatial)
-        images = grey.expand(-1, self.target.shape[1], *(size,) * len(spatial)).contiguous()
         with torch.no_grad():
-            return self.model(images)
+            return self.model(self.constant(levels, size))
 
     def flat_interior(self, levels: tuple[float, ...], cells: int = 4) -> Tensor:
         """Return what the model makes of constant images, its border cropped, (len(levels), C, cells * period, ...).

@@ -1,0 +1,74 @@
+"""Content tone: a grid whose amplitude follows the content, so that it averages out over a data set.
+
+Responds to: content tone, which is a replica of the content's slowest variations; not to a fixed tone, which is taken
+out; hardly to other replicas, which lie further from the lattice lines than 1 / (8 periods).
+Noise floor: background of the local spectra is subtracted; what is left on untouched photographs is `.target_rms`,
+because on the axes (frequency 1/2 on one axis) natural images have a ridge.
+Ground truth: `.target_rms`; `.residual_rms` is paired and needs none.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from analysis import spectra
+from analysis.trial import Trial
+
+LABEL = "Content tone"
+SOURCE = "this study: local Fourier coefficients at the lattice lines"
+UNITS = {
+    "content_tone.residual_rms": "image units",
+    "content_tone.reconstruction_rms": "image units",
+    "content_tone.target_rms": "image units",
+}
+
+#: Side of the Hann-windowed tile in which an amplitude counts as local.
+PERIODS = 8
+
+
+def content_tone(images: Tensor, period: int) -> float:
+    """Return the RMS amplitude of the grid that changes from place to place and image to image, in image units.
+
+    sum over lattice lines of the excess of mean |c|^2 over its neighbours, minus the same of |mean c|^2 (the fixed
+    grid); c are coefficients of tiles of 8 periods (fewer, from 4, in smaller images) every 2 periods. The root of
+    it, 0.0 where it is negative. A grid a (-1)^(x + y) with a sign that changes from image to image reads |a|.
+
+    Args:
+        images: (N, C, *spatial), cut to multiples of the period.
+        period: In pixels, the product of the strides.
+
+    Raises:
+        ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
+    """
+    x = spectra.interior(images, period)
+    side = min(PERIODS, *(length // period for length in x.shape[2:])) * period
+    power, mean = _local(x, side, 2 * period)
+    local, fixed = (spectra.line_excess(p, period).sum(-1).mean() for p in (power, mean.abs().square()))
+    return sqrt(max(0.0, float(local - fixed)))
+
+
+def _local(images: Tensor, side: int, step: int) -> tuple[Tensor, Tensor]:
+    """Return the mean squared magnitude and the mean of the coefficients of all tiles, (C, *tile)."""
+    tiles = images
+    for axis in range(2, images.dim()):
+        tiles = tiles.unfold(axis, side, step)
+    dims = images.dim() - 2
+    tiles = tiles.movedim(1, 1 + dims).flatten(0, dims)  # (tiles, C, *tile)
+    power, total = torch.zeros(()), torch.zeros(())
+    for chunk in tiles.split(max(1, spectra.CHUNK // tiles[0].numel())):
+        c = spectra.coefficients(chunk)
+        power = power + c.abs().square().sum(0)
+        total = total + c.sum(0)
+    return power / len(tiles), total / len(tiles)
+
+
+def measure(trial: Trial) -> dict[str, float]:
+    """Return the content tone of residual, reconstruction and target, border cropped."""
+    images = {"residual": trial.residual, "reconstruction": trial.reconstruction, "target": trial.target}
+    return {
+        f"content_tone.{name}_rms": content_tone(spectra.interior(x, trial.period, trial.margin), trial.period)
+        for name, x in images.items()
+    }

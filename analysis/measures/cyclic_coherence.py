@@ -1,0 +1,128 @@
+"""Cyclic coherence: how much of the power at w + 2 pi m / L is a copy of the content at w, the spectral replicas.
+
+Responds to: replicas, and through them to phase variance, their integral over frequency. Not to tone: zero frequency
+and its neighbours are left out.
+Noise floor: bias-corrected, so zero on average for independent bands; the scatter of one frequency pair is 1 / N over N
+images, and hundreds of pairs are averaged.
+Ground truth: `.target`, which is not exactly 0: an edge has related phases at all frequencies.
+
+Theory gives a coherence of 1 for *any* linear upsampler of one channel, however weak its replica: read it only
+beside the replica's power.
+"""
+
+from __future__ import annotations
+
+from math import log10, nan
+
+import torch
+from torch import Tensor
+
+from analysis import spectra
+from analysis.trial import Trial
+from toolkit import checks
+
+LABEL = "Cyclic coherence"
+SOURCE = "Gardner 1986 (spectral coherence of cyclostationary signals); bias (N|C|^2 - 1)/(N - 1)"
+UNITS = {
+    "cyclic_coherence.reconstruction": "fraction of power",
+    "cyclic_coherence.reconstruction_db": "dB to the baseband",
+    "cyclic_coherence.target": "fraction of power",
+    "cyclic_coherence.target_db": "dB to the baseband",
+    "cyclic_coherence.residual": "fraction of power",
+    "cyclic_coherence.residual_db": "dB to the baseband",
+}
+
+
+def cyclic_coherence(images: Tensor, period: int, *, base: Tensor | None = None) -> float:
+    """Return the share of the power outside the baseband that is coherent with the baseband, over images.
+
+    |C(w)|^2 between w and w + 2 pi m / L over the images (never within one), bias-corrected, averaged over m != 0, the
+    baseband |w| < pi / L (without zero and its neighbours) and channels with the power at w + 2 pi m / L as the weight.
+
+    Args:
+        images: (N, C, *spatial), cut to multiples of the period.
+        period: L, in pixels, the product of the strides.
+        base: Where the baseband is taken from, same shape; the images themselves if not given.
+
+    Returns:
+        0 (up to its scatter, so possibly negative) to 1; NaN for fewer than two images, 0.0 for constant ones.
+
+    Raises:
+        ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
+    """
+    coherent, outside, _ = _powers(images, period, base)
+    return coherent / outside if outside else 0.0
+
+
+def replica_power(images: Tensor, period: int, *, base: Tensor | None = None) -> float:
+    """Return the coherent replicas' power relative to the baseband's, a linear ratio; arguments as `cyclic_coherence`.
+
+    Zero insertion by s in d dimensions has s^d - 1 replicas of full power and so reads s^d - 1.
+    """
+    coherent, _, baseband = _powers(images, period, base)
+    return coherent / baseband if baseband else 0.0
+
+
+def _powers(images: Tensor, period: int, base: Tensor | None) -> tuple[float, float, float]:
+    """Return the coherent power outside the baseband, all power outside, and the baseband's."""
+    if base is not None:
+        checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
+    outside = _aliases(images, period)  # (N, C, L^d, b)
+    baseband = (outside if base is None else _aliases(base, period))[:, :, :1]
+    outside, n = outside[:, :, 1:], len(images)
+    p_out, p_base = (x.abs().square().mean(0) for x in (outside, baseband))
+    if n < 2:
+        return nan, float(p_out.sum()), float(p_base.sum())
+    cross = (outside * baseband.conj()).mean(0).abs().square()
+    # p_out (n |C|^2 - 1) / (n - 1) with |C|^2 = cross / (p_out p_base)
+    coherent = (n * cross / p_base.clamp_min(torch.finfo(p_base.dtype).tiny) - p_out) / (n - 1)
+    return float(coherent.sum()), float(p_out.sum()), float(p_base.sum())
+
+
+def _aliases(images: Tensor, period: int) -> Tensor:
+    """Return coefficients as (N, C, alias, baseband frequency), the baseband itself first, zero left out."""
+    x = spectra.interior(images, period)
+    shape, dims = x.shape[2:], x.dim() - 2
+    spectra.lattice(tuple(shape), period)  # complains where there are too few periods
+    cells = [side // period for side in shape]
+    axes = tuple(range(2, x.dim()))
+    # so that the first cell of each axis runs from -pi / L to pi / L
+    centred = spectra.coefficients(x).roll([cell // 2 for cell in cells], axes)
+    split = centred.reshape(*x.shape[:2], *(length for cell in cells for length in (period, cell)))
+    order = (0, 1, *range(2, 2 + 2 * dims, 2), *range(3, 3 + 2 * dims, 2))
+    aliases = split.permute(order).flatten(2 + dims).flatten(2, 1 + dims)
+    return aliases[..., _away_from_zero(cells, x.device)]
+
+
+def _away_from_zero(cells: list[int], device: torch.device) -> Tensor:
+    near = torch.ones(cells, dtype=torch.bool, device=device)
+    for axis, cell in enumerate(cells):
+        offset = (torch.arange(cell, device=device) - cell // 2).abs() <= spectra.GUARD
+        near &= offset.reshape(-1, *(1,) * (len(cells) - axis - 1))
+    return ~near.flatten()
+
+
+def measure(trial: Trial) -> dict[str, float]:
+    """Return coherence and replica power in dB of reconstruction and target, and of the residual with the target.
+
+    The last is the cleanest: what the reconstruction adds at w + 2 pi m / L that follows the *target* at w.
+    """
+    target, reconstruction = (
+        spectra.interior(x, trial.period, trial.margin) for x in (trial.target, trial.reconstruction)
+    )
+    pairs = {
+        "reconstruction": (reconstruction, None),
+        "target": (target, None),
+        "residual": (reconstruction - target, target),
+    }
+    found = {}
+    for name, (images, base) in pairs.items():
+        coherent, outside, baseband = _powers(images, trial.period, base)
+        found[f"cyclic_coherence.{name}"] = coherent / outside if outside else 0.0
+        found[f"cyclic_coherence.{name}_db"] = _decibel(coherent, baseband)
+    return found
+
+
+def _decibel(power: float, reference: float) -> float:
+    """Return the ratio in dB; NaN where the corrected power is not positive, which is to say below the noise floor."""
+    return 10 * log10(power / reference) if power > 0 and reference > 0 else nan

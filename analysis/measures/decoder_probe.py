@@ -1,0 +1,79 @@
+"""Decoder probe: tone of the decoder alone on spatially constant latents, without any data.
+
+Responds to: tone; no image and no encoder border is involved.
+Noise floor: none, rounding.
+Ground truth: a clean decoder reads 0.
+
+The constant latents are those of constant images. Random normal latents mislead: they excite directions that no image
+excites, where a grid costs nothing in training and so is never trained away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import nan
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analysis import spectra
+from analysis.measures.tone import LEVELS, tone, tone_fraction
+from analysis.trial import Trial
+from toolkit import checks
+
+LABEL = "Decoder probe"
+SOURCE = "this study"
+UNITS = {
+    "decoder_probe.rms": "image units",
+    "decoder_probe.fraction": "fraction of power",
+}
+
+
+def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: int, *, margin: int = 0) -> Tensor:
+    """Return what the decoder makes of spatially constant latents, border cropped, (N, C, 4 period, ...), float64.
+
+    Its `tone` is the probe's reading: four periods are as good as any number, it repeats.
+
+    Args:
+        decode: Maps (N, C_latent, *low) to (N, C, *(period * low)).
+        latents: (N, C_latent, 1, ..., 1): one latent vector per row.
+        period: In pixels, the product of the decoder's strides.
+        margin: Border that padding reaches, in pixels.
+
+    Raises:
+        ValueError: If the latents are not constant vectors.
+
+    >>> tone(decoder_probe(torch.nn.Upsample(scale_factor=2), torch.ones(1, 1, 1, 1), 2), 2)
+    0.0
+    """
+    if any(side != 1 for side in spectra.check_images(latents, "latents").shape[2:]):
+        raise checks.mismatch("latents", "one position, (n, c, 1, ...)", tuple(latents.shape), "average over positions")
+    cells = 4 + 2 * -(-margin // period)
+    with torch.no_grad():
+        images = decode(latents.expand(*latents.shape[:2], *(cells,) * (latents.dim() - 2)).contiguous())
+    return spectra.interior(images, period, margin)
+
+
+def measure(trial: Trial) -> dict[str, float]:
+    """Return tone and tone fraction over the latents of five grey levels; NaN where the decoder needs a context."""
+    if trial.needs_context:
+        return dict.fromkeys(UNITS, nan)
+    model: Any = trial.model
+    images = decoder_probe(model.decode, _flat_latents(trial), trial.period, margin=trial.margin)
+    tones = torch.tensor([tone(image[None], trial.period) for image in images], dtype=torch.float64)
+    fractions = [tone_fraction(image[None], trial.period) for image in images]
+    return {
+        "decoder_probe.rms": float(tones.square().mean().sqrt()),
+        "decoder_probe.fraction": sum(fractions) / len(fractions),
+    }
+
+
+def _flat_latents(trial: Trial) -> Tensor:
+    """Return the latents of constant images far from the border, (levels, C_latent, 1, ..., 1)."""
+    cells = 4 + 2 * -(-trial.margin // trial.period)
+    model: Any = trial.model
+    with torch.no_grad():
+        latents: Tensor = model.encode(trial.constant(LEVELS, cells * trial.period))[0]
+    inner = spectra.interior(latents, 1, (latents.shape[-1] - 1) // 2 - 1)
+    return inner.mean(tuple(range(2, inner.dim())), keepdim=True).to(latents.dtype)
