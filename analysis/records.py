@@ -15,7 +15,7 @@ class Records:
 
     Attributes:
         runs: One row per run, in config order: `run` (id), `arm` (label), `seed`, `status` ("done", "diverged",
-            "failed"), `steps`, `parameters`, `macs`, `needs_context`, then one column per study factor (`upsampler`,
+            "failed"), `steps`, `parameters`, `macs`, `period`, `needs_context`, then one column per study factor (`upsampler`,
             `initializer`, ...).
         values: One row per number: `run`, `step`, `metric` (key of a measure), `value`.
         arrays: "arm/step/metric" to an array, averaged over seeds (pictures: the first seed).
@@ -35,6 +35,10 @@ class Records:
     def arms(self) -> list[str]:
         """Arm labels in config order."""
         return list(dict.fromkeys(self.runs["arm"]))
+
+    def period(self, arm: str) -> int:
+        """Return the accumulated stride of an arm's decoder, in pixels."""
+        return int(self.runs.loc[self.runs["arm"] == arm, "period"].max())
 
     def by_arm(self, metric: str, *, step: str = "end") -> dict[str, np.ndarray]:
         """Return the arrays of one metric by arm, in config order; arms without it are left out."""

@@ -77,13 +77,15 @@ def trial(network: nn.Module, target: Tensor, spec: RunSpec, *, margin: int) -> 
 
 
 def cost(network: nn.Module, target: Tensor) -> dict[str, int]:
-    """Return the parameters, and the multiply-accumulates of one image's forward pass as torch counts them."""
+    """Return parameters, multiply-accumulates of one image's forward pass as torch counts them, and period."""
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network.eval()(target[:1])
-    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": counter.get_total_flops() // 2}
+    parameters = sum(p.numel() for p in network.parameters())
+    period: Any = network.period
+    return {"parameters": parameters, "macs": counter.get_total_flops() // 2, "period": period}
 
 
 def vet(spec: RunSpec, arm: str) -> None:

@@ -117,6 +117,7 @@ def _row(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
         "steps": record["steps"],
         "parameters": record["parameters"],
         "macs": record["macs"],
+        "period": record["period"],
         "needs_context": bool(flags.get("needs_context")),
     }
     factors = {key: name_of(value) for key, value in run.factors.items()}

@@ -154,7 +154,7 @@ def _fail(spec: RunSpec, place: Place, store: Store, error: BaseException) -> di
         return {"run": spec.id, "status": "failed", "why": why}  # the disk itself: nothing more is written
     memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     why = f"out of memory: {why}" if memory else why
-    record = {"status": "failed", "steps": 0, "why": why, "kept": [], "parameters": 0, "macs": 0}
+    record = {"status": "failed", "steps": 0, "why": why, "kept": [], "parameters": 0, "macs": 0, "period": 0}
     files = {"spec.json": spec.canonical.encode(), "traceback.txt": traceback.format_exc().encode()}
     try:
         store.commit(spec.id, files, record, provenance.environment("cpu"))

@@ -32,7 +32,7 @@ def draw(records: Records) -> Figure:
         image = ax.imshow(
             spectrum, vmin=low, vmax=high, cmap="magma", extent=(-0.5, 0.5, 0.5, -0.5), interpolation="none"
         )
-        _mark_lattice(ax, period=4)
+        _mark_lattice(ax, records.period(arm))
         ax.set_title(_style.fold(arm), fontsize=6)
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()

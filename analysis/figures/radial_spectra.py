@@ -41,7 +41,9 @@ def draw(records: Records) -> Figure:
             label=arm,
             ax=ax,
         )
-    for radius in (0.25, 0.25 * 2**0.5, 0.5, 0.5 * 1.25**0.5, 0.5 * 2**0.5):
+    period = max(records.period(arm) for arm in records.arms)
+    lines = np.arange(period // 2 + 1) / period
+    for radius in np.unique(np.hypot(*np.meshgrid(lines, lines)).round(6))[1:]:
         ax.axvline(radius, color="0.75", linewidth=0.6, zorder=0)
     ax.axhline(0, color="0.3", linewidth=0.6)
     ax.set_xlabel("radial frequency (cycles per pixel)")

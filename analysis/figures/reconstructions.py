@@ -11,12 +11,14 @@ from analysis.records import Records
 LABEL = "Reconstructions"
 CAPTION = (
     "A held-out image, its reconstruction by every arm (first seed) at {whole} device pixels per image pixel, and below"
-    " it a crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a checkerboard, or"
+    " it its flattest crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a checkerboard, or"
     " make one."
 )
 NEEDS = ("reconstruction.picture", "reconstruction.target_picture")
 #: Device pixels per image pixel: the whole picture, and the crop.
 WHOLE, CROP, CROP_SIDE, GAP, TEXT = 3, 8, 24, 10, 52
+#: Border of the picture that the crop keeps away from.
+MARGIN = 8
 CAPTION = CAPTION.format(whole=WHOLE, crop=CROP)
 
 
@@ -30,9 +32,16 @@ def magnify(picture: np.ndarray, factor: int) -> np.ndarray:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def tile(picture: np.ndarray) -> np.ndarray:
-    """Return one arm's column: the whole picture above its central crop, both at integer magnification."""
-    h, w = (side // 2 - CROP_SIDE // 2 for side in picture.shape[:2])
+def flattest(picture: np.ndarray) -> tuple[int, int]:
+    """Return the corner of the crop of a picture with the least contrast: a grid shows best where nothing else does."""
+    inner = [range(MARGIN, side - CROP_SIDE - MARGIN + 1, 4) for side in picture.shape[:2]]
+    corners = [(h, w) for h in inner[0] for w in inner[1]]
+    return min(corners, key=lambda at: float(picture[at[0] : at[0] + CROP_SIDE, at[1] : at[1] + CROP_SIDE].std()))
+
+
+def tile(picture: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """Return one arm's column: the whole picture above its crop, both at integer magnification."""
+    h, w = corner
     crop = magnify(picture[h : h + CROP_SIDE, w : w + CROP_SIDE], CROP)
     whole = magnify(picture, WHOLE)
     width = max(whole.shape[1], crop.shape[1])
@@ -45,7 +54,8 @@ def draw(records: Records) -> Figure:
     """Return the mosaic; one image pixel covers a whole number of device pixels at the figure's own dpi."""
     original = next(iter(records.by_arm(NEEDS[1]).values()))[0]
     pictures = {"original": original, **{arm: found[0] for arm, found in records.by_arm(NEEDS[0]).items()}}
-    tiles = [(name, tile(picture)) for name, picture in pictures.items()]
+    corner = flattest(original)
+    tiles = [(name, tile(picture, corner)) for name, picture in pictures.items()]
     height, width = tiles[0][1].shape[:2]
     columns = max(1, min(len(tiles), int(_style.PAGE * _style.DPI) // (width + GAP)))
     rows = -(-len(tiles) // columns)

@@ -40,13 +40,7 @@ def build(records: Records) -> pd.DataFrame:
 def brief(records: Records) -> list[dict[str, str]]:
     """Return the few columns that fit a terminal."""
     table = build(records)
-    keep = {
-        "arm": "upsampler, initialization",
-        "flat tone": "tone, flat",
-        "tone": "tone, photos",
-        "energy": "energy",
-        "PSNR (dB)": "PSNR (dB)",
-    }
+    keep = {"arm": "upsampler, initialization", "tone": "tone", "energy": "energy", "PSNR (dB)": "PSNR (dB)"}
     return [{title: str(row[column]) for column, title in keep.items()} for _, row in table.iterrows()]
 
 
@@ -100,4 +94,5 @@ def cell(mean: float, low: float, high: float, form: str) -> str:
         return "-"
     if pd.isna(low):
         return format(mean, form)
-    return f"{mean:{form}} ± {(high - low) / 2:{form}}"
+    half = ".0e" if form.endswith("e") else form  # one digit of an uncertainty is all that it is worth
+    return f"{mean:{form}} ± {(high - low) / 2:{half}}"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from toolkit.upsampler import Layout
 
-LABEL = "torch default"
+LABEL = "default"
 SOURCE = "torch.nn (He 2015, arXiv:1502.01852, with a = sqrt(5))"
 LAYOUTS = ("conv", "transposed", "sub_pixel")
 BIAS = "framework"
