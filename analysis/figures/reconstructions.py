@@ -11,8 +11,8 @@ from analysis.records import Records
 LABEL = "Reconstructions"
 CAPTION = (
     "A held-out image, its reconstruction by every arm (first seed) at {whole} device pixels per image pixel, and below"
-    " it its flattest crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a checkerboard, or"
-    " make one."
+    " it its flattest crop at {crop} per pixel. Pixels are repeated, never resampled: resampling would hide a"
+    " checkerboard, or make one."
 )
 NEEDS = ("reconstruction.picture", "reconstruction.target_picture")
 #: Device pixels per image pixel: the whole picture, and the crop.
