@@ -37,9 +37,14 @@ def phase_counts(layers: Sequence[Axis], *, gradient: bool = False) -> Counts:
     >>> phase_counts([Axis(3, 2)]).tolist(), phase_counts([Axis(3, 2), Axis(4, 2)]).tolist()
     ([2, 1], [3, 3, 3, 3])
     """
-    checks.integer("layers", len(layers), fix="give at least one kernel size and stride")
+    _refuse_none(layers)
     # the gradient of a convolution is a transposed convolution, and those run in the opposite order
     return reduce(_next_period, reversed(layers) if gradient else layers, np.ones(1, dtype=np.int64))
+
+
+def _refuse_none(layers: Sequence[Axis]) -> None:
+    if not layers:
+        raise checks.mismatch("layers", "at least one (kernel_size, stride)", "none")
 
 
 def _next_period(period: Counts, axis: Axis) -> Counts:
@@ -63,7 +68,7 @@ def line_counts(layers: Sequence[Axis], length: int, *, gradient: bool = False) 
     >>> line_counts([Axis(3, 2)], 3).tolist()
     [1, 1, 2, 1, 2, 1, 1]
     """
-    checks.integer("layers", len(layers), fix="give at least one kernel size and stride")
+    _refuse_none(layers)
     lengths = [checks.integer("length", length)]
     for axis in layers:
         lengths.append(_convolved(axis, lengths[-1]) if gradient else axis.output_size(lengths[-1]))

@@ -9,7 +9,6 @@ Ground truth: 1 where kernel size is a multiple of the stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from math import nan
 
 import numpy as np
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from analysis.trial import Trial
-from toolkit import checks
+from toolkit.geometry import Axis
+from toolkit.overlap import phase_counts, spread
 from toolkit.response import phase_kernels
 
 LABEL = "Kernel overlap"
@@ -51,25 +51,8 @@ def overlap_map(layers: Sequence[Layer], *, spatial_dims: int = 2, backward: boo
     >>> overlap_ratio(overlap_map([(3, 2), (3, 2)])), overlap_ratio(overlap_map([(3, 2), (4, 2)]))
     (9.0, 1.0)
     """
-    if not layers:
-        raise checks.mismatch("layers", "at least one (kernel_size, stride)", "none")
-    checks.integer("spatial_dims", spatial_dims)
-    for kernel_size, stride in layers:
-        checks.integer("kernel_size", kernel_size)
-        checks.integer("stride", stride)
-    line = reduce(_after_layer, reversed(layers) if backward else layers, torch.ones(1, dtype=torch.float64))
-    return reduce(lambda outer, axis: outer[..., None] * axis, [line] * spatial_dims)
-
-
-def _after_layer(periodic: Tensor, layer: Layer) -> Tensor:
-    """Return one period of the output of a transposed convolution of ones, given one period of its input.
-
-    Phase q of the output receives tap t from input position (q - t) / s wherever that is whole.
-    """
-    kernel_size, stride = layer
-    positions = torch.arange(len(periodic) * stride)[:, None] - torch.arange(kernel_size)
-    reached = positions % stride == 0
-    return (periodic[positions.div(stride, rounding_mode="floor") % len(periodic)] * reached).sum(1)
+    counts = phase_counts([Axis(kernel_size, stride) for kernel_size, stride in layers], gradient=backward)
+    return torch.from_numpy(spread(counts, spatial_dims)).double()
 
 
 def overlap_ratio(counts: Tensor) -> float:

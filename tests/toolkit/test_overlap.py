@@ -128,7 +128,7 @@ def test_drawings_are_plain_text() -> None:
 
 def test_bad_requests() -> None:
     for call in (lambda: phase_counts([]), lambda: line_counts([], 4)):
-        with pytest.raises(ValueError, match="layers: expected an integer from 1, got 0; give at least one kernel"):
+        with pytest.raises(ValueError, match=r"layers: expected at least one \(kernel_size, stride\), got none"):
             call()
     with pytest.raises(ValueError, match="length: expected an integer from 1, got 0"):
         line_counts([Axis(3)], 0)
