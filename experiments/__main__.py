@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -19,10 +20,40 @@ class _Stopped(BaseException):
 
 
 def main() -> None:
-    """Run the command line and exit: 0 ok, 1 failure, 2 usage or config, 3 some runs failed, 4 numbers differ."""
+    """Run the command line and exit with the code of `run`."""
+    _open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    sys.exit(_run())
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code.
+
+    0 done, 1 failure, 2 usage or config, 3 some runs failed, 4 numbers differ from the committed ones, 128 + the
+    signal when stopped by one.
+    """
+    try:
+        code = cli.main(list(arguments), prog_name="checkerscope", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _stopped("interrupted", signal.SIGINT)
+    except _Stopped as stopped:
+        return _stopped("stopped", stopped.number)
+    except ValueError as error:  # every bad input of the project is a ValueError with its own remedy
+        return _complain(str(error), 2)
+    except OSError as error:
+        return _system(error)
+    except SystemExit as exit_:  # click's answer to a closed pipe: the reader has gone, and the work is done
+        return _silence(0) if exit_.code == 1 else int(exit_.code or 0)
+    except Exception as error:
+        if type(error).__name__ != "StoreError":  # not imported here: it would cost `--help` a third of its time
+            raise
+        return _complain(str(error), 1)
+    return code if isinstance(code, int) else 0
 
 
 def _stop(number: int, frame: object) -> None:
@@ -30,36 +61,35 @@ def _stop(number: int, frame: object) -> None:
     raise _Stopped(number)
 
 
-def _run() -> int:
-    try:
-        code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted; finished runs are kept, start again to go on")
-        return 130
-    except _Stopped as stopped:
-        _complain("stopped; finished runs are kept, start again to go on")
-        return 128 + stopped.number
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; the work is done
-        return 0
-    except ValueError as error:  # every bad input of the project is a ValueError with its own remedy
-        _complain(str(error))
-        return 2
-    except OSError as error:
-        _complain(f"{error.filename or 'system'}: {error.strerror or error}")
-        return 1
-    return code if isinstance(code, int) else 0
+def _stopped(how: str, number: int) -> int:
+    return _complain(f"{how}; finished runs are kept, start again to go on", 128 + number)
 
 
-def _complain(text: str) -> None:
+def _system(error: OSError) -> int:
+    code = _complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    return _silence(code)
+
+
+def _complain(text: str, code: int) -> int:
     for line in text.splitlines():
         click.echo(f"error: {line}", err=True)
+    return code
+
+
+def _silence(code: int) -> int:
+    """Turn standard output away, so that the interpreter's last flush cannot fail a second time."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed: else a result file would become number 1 or 2."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -137,14 +137,14 @@ class Store:
         """Create the folders and remove what dead processes left half-written.
 
         Raises:
-            StoreError: If the folder cannot be written to.
+            ValueError: If the folder cannot be written to.
         """
         try:
             for name in ("runs", "checkpoints", "measures", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             write(self.root / "locks" / ".probe", b"")
         except OSError as error:
-            raise StoreError(
+            raise ValueError(
                 f"{self.root}: not writable ({error.strerror}); choose another folder with --results"
             ) from None
         self._sweep()
