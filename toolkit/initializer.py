@@ -29,21 +29,32 @@ def initialize(
     """Fill every kernel and bias of `upsampler` in place.
 
     Raises:
-        ValueError: If the name is unknown, if the initialization does not accept a kernel's layout or size, or if
-            there is no kernel to fill (only `default`, which then leaves what the constructor wrote, passes).
+        ValueError: If the name or an option is unknown, if the initialization does not accept a kernel's layout or
+            size, or if there is no kernel to fill (only `default`, which then leaves what the constructor wrote,
+            passes).
     """
     module = catalog.load(PACKAGE, name)
+    options = dict(options or {})
+    for key in options:
+        known = catalog.describe_one(PACKAGE, name).options
+        if key not in known:
+            raise ValueError(f"{name} has no option {key!r}; {catalog.closest(key, known)}")
     kernels = tuple(upsampler.kernels())
     subject = type(upsampler).__module__.rpartition(".")[2]
     if not kernels and name != "default":
-        raise ValueError(f"{name} on {subject}: expected a learnable kernel, got none; use 'default' for this upsampler")
+        raise ValueError(
+            f"{name} on {subject}: expected a learnable kernel, got none; use 'default' for this upsampler"
+        )
     for kernel in kernels:
         if kernel.layout.kind not in module.LAYOUTS:
             raise ValueError(
                 f"{name} on {subject}: expected a {' or '.join(module.LAYOUTS)} kernel, got {kernel.layout.kind};"
                 " exclude the pair"
             )
-        module.fill(kernel.weight, kernel.layout, scale=upsampler.scale, generator=generator, **(options or {}))
+        try:
+            module.fill(kernel.weight, kernel.layout, scale=upsampler.scale, generator=generator, **options)
+        except ValueError as error:
+            raise ValueError(f"{name} on {subject}: {error}") from error
         if kernel.bias is not None:
             _fill_bias(kernel.bias, kernel.weight, getattr(module, "BIAS", "zero"), generator)
 

@@ -190,7 +190,7 @@ def to_transposed_conv(
 def tone_fraction(gains: Tensor) -> float:
     """Return the part of a constant input's output energy that is tone, 0 to 1, over all channel pairs of `gains`.
 
-    One minus sum (mean_p G_p)^2 / sum mean_p G_p^2, as for a constant input with independent zero-mean channels.
+    sum var_p G_p / sum mean_p G_p^2, as for a constant input with independent zero-mean channels.
     Taps that are drawn independently with zero mean have 1 - 1 / s^d on average, whatever the kernel size.
 
     Args:
@@ -206,7 +206,7 @@ def tone_fraction(gains: Tensor) -> float:
     energy = levels.square().mean(2).sum()
     if not energy > 0:
         raise checks.mismatch("tone_fraction: gains", "at least one that is not zero", "none")
-    return float(1 - levels.mean(2).square().sum() / energy)
+    return float(levels.var(2, correction=0).sum() / energy)
 
 
 @dataclass(frozen=True)
