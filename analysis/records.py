@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+RUN_COLUMNS = ("run", "arm", "seed", "status", "steps", "parameters", "macs", "period", "needs_context")
+VALUE_COLUMNS = ("run", "step", "metric", "value")
+
 
 @dataclass(frozen=True)
 class Records:
@@ -15,19 +18,22 @@ class Records:
 
     Attributes:
         runs: One row per run, in config order: `run` (id), `arm` (label), `seed`, `status` ("done", "diverged",
-            "failed"), `steps`, `parameters`, `macs`, `period`, `needs_context`, then one column per study factor (`upsampler`,
-            `initializer`, ...).
+            "failed"), `steps`, `parameters`, `macs`, `period`, `needs_context`, then one column per study factor
+            (`upsampler`, `initializer`, ...).
         values: One row per number: `run`, `step`, `metric` (key of a measure), `value`.
         arrays: "arm/step/metric" to an array, averaged over seeds (pictures: the first seed).
         units: Metric to unit.
+        tables: Other tidy tables by name: `machine` (times and memory, of this machine and not of the result),
+            `verdicts` of claims, ...
         study: Name of the study.
         question: What the study asks.
     """
 
-    runs: pd.DataFrame
-    values: pd.DataFrame
+    runs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN_COLUMNS)))
+    values: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(VALUE_COLUMNS)))
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     study: str = ""
     question: str = ""
 
@@ -35,6 +41,12 @@ class Records:
     def arms(self) -> list[str]:
         """Arm labels in config order."""
         return list(dict.fromkeys(self.runs["arm"]))
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a metric, an array or a table of that name."""
+        if name in self.tables or bool((self.values["metric"] == name).any()):
+            return True
+        return any(key.rpartition("/")[2] == name for key in self.arrays)
 
     def period(self, arm: str) -> int:
         """Return the accumulated stride of an arm's decoder, in pixels."""

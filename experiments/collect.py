@@ -12,14 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.records import Records
+from analysis.records import VALUE_COLUMNS, Records
 from experiments import store as files
 from experiments.grid import Grid, Run, name_of
 from experiments.store import Store, StoreError
 from toolkit import catalog
-
-FILES = ("runs.csv", "values.csv", "arrays.npz", "study.json")
-VALUE_COLUMNS = ("run", "step", "metric", "value")
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,7 @@ def collect(grid: Grid, store: Store) -> Records:
         StoreError: If no run is committed.
     """
     rows: list[dict[str, Any]] = []
+    machine: list[dict[str, Any]] = []
     values: list[tuple[str, int, str, float]] = []
     arrays: dict[str, list[np.ndarray]] = {}
     for run in grid:
@@ -81,6 +79,7 @@ def collect(grid: Grid, store: Store) -> Records:
             continue
         record = store.record(run.spec.id)
         rows.append(_row(run, record))
+        machine.append(_machine(run.spec.id, store))
         for name in grid.config.measure.measures:
             stored = store.load_measure(run.spec.id, name)
             if stored is not None:
@@ -94,6 +93,7 @@ def collect(grid: Grid, store: Store) -> Records:
         values=pd.DataFrame(values, columns=list(VALUE_COLUMNS)),
         arrays={key: _over_seeds(items) for key, items in arrays.items()},
         units=units(grid.config.measure.measures),
+        tables={"machine": pd.DataFrame(machine)} if grid.config.measure.costs else {},
         study=grid.config.study.name,
         question=grid.config.study.question,
     )
@@ -124,6 +124,12 @@ def _row(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
     return {**base, **factors, "why": record["why"]}
 
 
+def _machine(run: str, store: Store) -> dict[str, Any]:
+    beside = store.environment(run)
+    keep = ("seconds", "steps_per_second", "peak_memory_mb", "processor", "threads", "device", "accelerator")
+    return {"run": run, **{key: beside.get(key, "") for key in keep}}
+
+
 def _values(run: str, body: Mapping[str, Any]) -> list[tuple[str, int, str, float]]:
     return [
         (run, int(step), metric, float("nan") if value is None else value)
@@ -146,17 +152,17 @@ def _over_seeds(items: list[np.ndarray]) -> np.ndarray:
 
 
 def save(records: Records, folder: Path) -> None:
-    """Write records as two CSV files, one NPZ and one JSON; the manifest is written last."""
+    """Write records as CSV files, one NPZ and one JSON; the manifest is written last."""
     study = {"study": records.study, "question": records.question, "units": dict(records.units)}
-    contents = {
-        "runs.csv": _csv(records.runs),
-        "values.csv": _csv(records.values),
-        "arrays.npz": files.npz(records.arrays),
-        "study.json": files.to_json(study),
-    }
+    tables = {"runs": records.runs, "values": records.values, **records.tables}
+    contents = {f"{name}.csv": _csv(table) for name, table in tables.items() if not table.empty}
+    contents["study.json"] = files.to_json(study)
+    if records.arrays:
+        contents["arrays.npz"] = files.npz(records.arrays)
     for name, data in contents.items():
         files.write(folder / name, data)
-    files.write(folder / "manifest.json", files.sealed({name: files.digest(contents[name]) for name in FILES}))
+    manifest = {name: files.digest(data) for name, data in contents.items()}
+    files.write(folder / "manifest.json", files.sealed(manifest))
 
 
 def load(folder: Path) -> Records:
@@ -165,17 +171,21 @@ def load(folder: Path) -> Records:
     Raises:
         StoreError: If a file is missing or its hash differs from the manifest.
     """
-    manifest = files.unsealed(folder / "manifest.json")
-    contents = {name: files.read(folder / name) for name in FILES}
-    for name in FILES:
-        if files.digest(contents[name]) != manifest.get(name):
+    contents = {}
+    for name, expected in files.unsealed(folder / "manifest.json").items():
+        contents[name] = files.read(folder / name)
+        if files.digest(contents[name]) != expected:
             raise StoreError(f"{folder / name}: its SHA-256 differs from manifest.json; collect again")
-    study = json.loads(contents["study.json"])
-    runs = pd.read_csv(io.BytesIO(contents["runs.csv"]), dtype={"run": str, "why": str}, keep_default_na=False)
-    values = pd.read_csv(io.BytesIO(contents["values.csv"]), dtype={"run": str})
-    return Records(
-        runs, values, files.read_npz(contents["arrays.npz"]), study["units"], study["study"], study["question"]
-    )
+    read = {Path(name).stem: _read_csv(data) for name, data in contents.items() if name.endswith(".csv")}
+    main: dict[str, Any] = {name: read.pop(name) for name in ("runs", "values") if name in read}
+    main["arrays"] = files.read_npz(contents["arrays.npz"]) if "arrays.npz" in contents else {}
+    return Records(**main, tables=read, **json.loads(contents["study.json"]))
+
+
+def _read_csv(data: bytes) -> pd.DataFrame:
+    texts = {"run": str, "why": str, "arm": str}
+    table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True)
+    return table.fillna({name: "" for name in texts if name in table})
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -120,11 +120,15 @@ class RunSpec(_Model):
 
 
 class Measuring(_Model):
-    """What is measured of every kept step; none of it changes the training."""
+    """What is measured of every kept step; none of it changes the training.
+
+    `costs` adds times and memory to the records (machine.csv), which no two machines give alike.
+    """
 
     measures: tuple[str, ...]
     images: int = Field(default=32, ge=1, le=100_000)
     margin: int = Field(default=16, ge=0, le=1024)
+    costs: bool = False
 
     @model_validator(mode="after")
     def _measures_exist(self) -> Measuring:

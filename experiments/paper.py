@@ -61,7 +61,7 @@ def build(records: Records, folder: Path, report: Callable[[str], None] = lambda
     ):
         target = folder / package.rpartition(".")[2] / records.study
         for name in catalog.names(package):
-            lacking = [need for need in _needs(package, name) if not _has(records, need)]
+            lacking = [need for need in _needs(package, name) if not records.has(need)]
             if lacking:
                 skipped.append(f"{name}: the records have no {', '.join(lacking)}")
                 continue
@@ -75,11 +75,6 @@ def build(records: Records, folder: Path, report: Callable[[str], None] = lambda
 
 def _needs(package: str, name: str) -> tuple[str, ...]:
     return tuple(catalog.describe_one(package, name).flags.get("needs", ()))
-
-
-def _has(records: Records, need: str) -> bool:
-    in_values = bool((records.values["metric"] == need).any())
-    return in_values or any(key.rpartition("/")[2] == need for key in records.arrays)
 
 
 def _figure(module: Any, records: Records, path: Path) -> list[Path]:
@@ -121,6 +116,8 @@ def study_numbers(records: Records) -> dict[str, Any]:
     """Return the numbers that the text quotes: raw values beside formatted strings, by arm and column."""
     from analysis.tables import main_results
 
+    if records.runs.empty:
+        return {"study": records.study, "question": records.question}
     table = main_results.numbers(records)
     shown = main_results.build(records).set_index("arm")
     arms = {

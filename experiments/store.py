@@ -235,6 +235,13 @@ class Store:
         self._require(run)
         return json.loads(read(self.root / "runs" / run / "run.json"))
 
+    def environment(self, run: str) -> dict[str, Any]:
+        """Return what lies beside a run: versions, host, times; empty where it is damaged."""
+        try:
+            return json.loads(read(self.root / "runs" / run / BESIDE[0]))
+        except (StoreError, ValueError):
+            return {}
+
     def load(self, run: str, name: str) -> bytes:
         """Return one file of a complete run, checked against the manifest."""
         self._require(run)

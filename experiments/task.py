@@ -97,6 +97,7 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     network = build.model(spec, images.shape[1]).to(device)
     cost = build.cost(network, images)
     keeper = _Keeper(spec, store)
+    provenance.reset_peak_memory()
     began = time.monotonic()
     saved = store.load_checkpoint(spec.id)
     resume = tensors_from_bytes(saved) if saved else None
@@ -109,9 +110,15 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     record = {"status": outcome.status, "steps": outcome.step, "why": "", "kept": sorted(kept), **cost}
     if outcome.status == "diverged":
         record["why"] = f"loss or weights not finite at step {outcome.step}"
-    beside = {**provenance.environment(str(device)), "seconds": time.monotonic() - began, "executor": "loop"}
+    beside = {**provenance.environment(str(device)), **_speed(spec, time.monotonic() - began)}
     store.commit(spec.id, files, record, beside)
     return {"run": spec.id, "status": outcome.status, "why": record["why"]}
+
+
+def _speed(spec: RunSpec, seconds: float) -> dict[str, Any]:
+    rate = spec.train.steps / seconds if seconds > 0 else 0.0
+    memory = provenance.peak_memory_mb()
+    return {"seconds": seconds, "steps_per_second": rate, "peak_memory_mb": memory, "executor": "loop"}
 
 
 class _Keeper:

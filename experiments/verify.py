@@ -49,6 +49,6 @@ def _records(store: Store) -> tuple[int, list[str]]:
         return 0, []
     try:
         collect.load(folder)
+        return len(unsealed(folder / "manifest.json")) + 1, []
     except StoreError as error:
-        return len(collect.FILES), [str(error)]
-    return len(unsealed(folder / "manifest.json")) + 1, []
+        return 1, [str(error)]
