@@ -84,7 +84,11 @@ def _study(command: Callable[..., Any]) -> Callable[..., Any]:
 def _working(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of those that start workers."""
     options = [
-        click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]"),
+        click.option(
+            "--workers",
+            type=click.IntRange(0, 1024),
+            help="Worker processes; 0 works in this process, for a debugger.  [default: one per core or GPU]",
+        ),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."),
         click.option(
             "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads per worker."

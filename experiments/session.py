@@ -113,10 +113,12 @@ class Session:
                 vet(run.spec, run.arm)
 
     def _executor(self, calls: int) -> tuple[Executor, int]:
-        from experiments.executors import LocalExecutor, default_workers
+        from experiments import executors
 
-        workers = min(self.workers or default_workers(), calls)
-        return LocalExecutor(workers), workers
+        if self.workers == 0:
+            return executors.InlineExecutor(), 1
+        workers = min(self.workers or executors.default_workers(self.device), calls)
+        return executors.local(workers, self.device), workers
 
     def _execute(self, verb: str, calls: list[Call], *, total: int) -> runner.Summary:
         executor, workers = self._executor(len(calls))
