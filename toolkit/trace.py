@@ -84,7 +84,7 @@ def trace(model: nn.Module, example: Tensor, *, target: Shape | None = None) -> 
     try:
         with recorder, torch.no_grad():
             output = model.eval()(example)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except Exception as error:  # whatever the network raises is what is reported
         failure = error
     finally:
         recorder.detach()

@@ -147,3 +147,12 @@ def test_an_output_size_that_is_asked_for_shows_its_output_padding() -> None:
 def test_a_target_of_other_dimensions_is_refused() -> None:
     with pytest.raises(ValueError, match=r"target: expected 2 lengths, got \(8,\)"):
         trace(nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 4, 4), target=(8,))
+
+
+def test_any_error_of_the_network_is_reported() -> None:
+    class Broken(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise KeyError("lost")
+
+    found = trace(Broken(), torch.zeros(1, 1, 4))
+    assert (found.output, found.problem, found.first_wrong) == (None, "Broken: 'lost'", -1)
