@@ -13,6 +13,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.periodicity import PeriodicityResult as PeriodicityResult
+from analysis.periodicity import periodicity_test as periodicity_test
 from toolkit import checks
 
 Floats = NDArray[np.float64]
