@@ -61,7 +61,7 @@ def _powers(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ratio(error: Tensor, power: Tensor) -> Tensor:
-    known = power > 1e-20 * power.max()  # below lies rounding, nothing else
+    known = power > 1e-20 * torch.maximum(power.max(), error.max())  # below lies rounding, nothing else
     return torch.where(known, error / power.where(known, 1), nan)
 
 

@@ -84,6 +84,7 @@ def measure(trial: Trial) -> dict[str, float | NDArray[np.uint8]]:
 
     SSIM is averaged over the first 64 images.
     """
+    spectra.check_finite(trial.reconstruction, "reconstruction")
     scores = _errors(trial.reconstruction, trial.target, 1.0)
     scores["ssim"] = _ssim(trial.reconstruction[:SSIM_IMAGES].double(), trial.target[:SSIM_IMAGES].double(), 1.0)
     pairs = {"target_picture": trial.target, "picture": trial.reconstruction}

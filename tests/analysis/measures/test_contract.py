@@ -1,0 +1,107 @@
+"""What every measure of the catalogue promises, whatever it measures: a new file is tested here without an edit."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.trial import Trial
+from toolkit import catalog
+from toolkit.networks.autoencoder import Autoencoder
+
+PACKAGE = "analysis.measures"
+NAMES = catalog.names(PACKAGE)
+
+
+def trial(upsampler="transposed_conv", *, images=4, size=48, channels=3, dims=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.rand(images, channels, *(size,) * dims, generator=generator)
+    torch.manual_seed(seed)
+    component = catalog.load("toolkit.upsamplers", upsampler)
+    factory = functools.partial(component, scale=2, spatial_dims=dims)
+    model = Autoencoder(factory, image_channels=channels, width=4, latent_channels=4, spatial_dims=dims).eval()
+    with torch.no_grad():
+        reconstruction = model(target)
+    return Trial(model, target, reconstruction, 2, 4, 8, needs_context=bool(component.needs_context))
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return trial()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_declares_what_it_returns(name, usual):
+    module = catalog.load(PACKAGE, name)
+    found = module.measure(usual)
+    assert callable(getattr(module, name))
+    assert module.LABEL
+    assert module.SOURCE
+    assert set(found) <= set(module.UNITS)
+    for key, value in found.items():
+        assert key.startswith(f"{name}.")
+        assert isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind in "fu")
+    described = catalog.describe_one(PACKAGE, name)
+    assert described.flags["units"] == module.UNITS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_documents_what_it_responds_to(name):
+    text = catalog.load(PACKAGE, name).__doc__
+    for word in ("Responds to:", "Noise floor:", "Ground truth:"):
+        assert word in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_trial_same_numbers(name, usual):
+    measure = catalog.load(PACKAGE, name).measure
+    first, second = measure(usual), measure(usual)
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"upsampler": "max_unpool"},
+        {"upsampler": "nearest_conv", "images": 1},
+        {"channels": 1, "images": 2},
+        {"size": 40},
+    ],
+    ids=str,
+)
+def test_it_is_defined_or_nan_for_unusual_trials(name, case):
+    for value in catalog.load(PACKAGE, name).measure(trial(**case)).values():
+        assert not np.isinf(value).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_spatial_axis_is_enough(name):
+    found = catalog.load(PACKAGE, name).measure(trial(dims=1, channels=1, size=64))
+    assert found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("constant", [0.0, 0.3])
+def test_a_perfect_reconstruction_of_constant_images_warns_of_nothing(name, constant, usual):
+    flat = torch.full_like(usual.target, constant)
+    found = catalog.load(PACKAGE, name).measure(Trial(usual.model, flat, flat, 2, 4, 8))
+    for key, value in found.items():
+        if key not in ("reconstruction.psnr", "shift_equivariance.integer", "shift_equivariance.fractional"):
+            assert not np.isinf(value).any()
+
+
+#: Read from the weights or from constant images: the reconstruction is not looked at.
+BLIND = {"decoder_probe", "gradient_tone", "level_sweep", "overlap_map", "phase_gain", "shift_equivariance"}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in BLIND])
+def test_a_diverged_reconstruction_is_refused(name, usual):
+    broken = usual.reconstruction.clone()
+    broken[0, 0, 20, 20] = math.nan
+    with pytest.raises(ValueError, match="not finite"):
+        catalog.load(PACKAGE, name).measure(Trial(usual.model, usual.target, broken, 2, 4, 8))
