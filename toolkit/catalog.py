@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -132,6 +133,12 @@ def describe_one(package: str, name: str) -> Component:
         UnknownName: If there is no such file.
     """
     path = find(package, name)
+    stamp = path.stat()
+    return _read(package, name, path, (stamp.st_mtime_ns, stamp.st_size))
+
+
+@functools.lru_cache(maxsize=1024)  # a grid asks for the same few files once per run
+def _read(package: str, name: str, path: Path, stamp: tuple[int, int]) -> Component:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError) as error:
@@ -149,6 +156,7 @@ def describe_one(package: str, name: str) -> Component:
 CONTRACT_KEYWORDS = ("scale", "spatial_dims", "generator", "seed", "image_channels")
 
 
+@functools.lru_cache(maxsize=64)
 def _package_literal(package: str, key: str, default: str) -> str:
     init = folder(package) / "__init__.py"
     return _literals(ast.parse(init.read_text(encoding="utf-8")).body).get(key.lower(), default)
