@@ -7,11 +7,11 @@ from toolkit.filtered import FilterUpsampler
 
 
 class KaiserSinc(FilterUpsampler):
-    """Kaiser-windowed sinc of about `taps_per_phase` s taps along every axis, with gain s.
+    """Kaiser-windowed sinc of about `taps_per_phase` s taps along every axis, every phase divided by its gain.
 
-    As in StyleGAN3 the phases are not divided by their gains: exact at scale 2, a tone of about -65 dB above it. An
-    odd scale gets one tap less (StyleGAN3 has even scales only), so that the filter stays centred; scale 1 is the
-    identity. The border differs: StyleGAN3 lets the map end, here it continues with its border values.
+    At scale 2 these are StyleGAN3's taps. Above, its taps would leave a tone on constants (-36 to -42 dB with the
+    default transition), which the division removes; an odd scale gets one tap less, so that the filter stays centred;
+    scale 1 is the identity. The border differs: there the map ends, here it continues with its border values.
 
     Args:
         taps_per_phase: Even number of taps per output phase.
@@ -44,4 +44,4 @@ class KaiserSinc(FilterUpsampler):
             got = (cutoff, half_width)
             raise checks.mismatch("kaiser_sinc: cutoff and half_width", "frequencies above 0 and up to 0.5", got)
         taps = filters.kaiser_sinc(scale, taps_per_phase * scale - scale % 2, cutoff, half_width)
-        self.taps = filters.Constant(taps)
+        self.taps = filters.Constant(filters.with_equal_phases(taps, scale))
