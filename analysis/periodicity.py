@@ -172,9 +172,9 @@ def _lattice(shape: tuple[int, ...], period: int) -> _Lattice:
     flat, mirrored = _flat(every, shape), _flat(-every, shape)
     first = flat <= mirrored
     columns, precision = _columns(shape)
-    free = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, len(shape))
-    free = free[(free[:, -1] <= shape[-1] // 2) & ~_leaks(free, shape, period)]  # a half plane: P(-f) = P(f)
-    kept = torch.from_numpy(_flat(free, shape))
+    plane = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, len(shape))
+    once = _flat(plane, shape) <= _flat(-plane, shape)  # P(-f) = P(f)
+    kept = torch.from_numpy(np.flatnonzero(once & ~_leaks(plane, shape, period)))
     design = columns[kept]
     solver = torch.linalg.solve(design.T @ design + precision, design.T).T
     around = [_neighbours(line, shape, period) for line in every[first]]
