@@ -1,0 +1,130 @@
+"""Phase means and phase variances of maps whose period may differ between axes (audio, images, video)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import log10, prod
+
+import torch
+from torch import Tensor
+
+from analysis.tracing.ledger import Period
+
+#: Below this a power ratio is rounding; an exact zero reads as this.
+FLOOR_DB = -200.0
+
+
+def decibel(power: float, reference: float) -> float:
+    """Return 10 log10(power / reference), not below `FLOOR_DB`.
+
+    >>> decibel(1.0, 100.0), decibel(0.0, 1.0)
+    (-20.0, -200.0)
+    """
+    ratio = power / reference if reference > 0 else 0.0
+    return max(FLOOR_DB, 10 * log10(ratio)) if ratio > 0 else FLOOR_DB
+
+
+def centre(x: Tensor, period: Period) -> Tensor:
+    """Return the central half of a map per axis, in whole periods and starting at one, float64.
+
+    The outer quarters are left out because of what a border does to them; a map of fewer than four periods is cut
+    to whole periods only.
+    """
+    x = x.detach().double()
+    for axis, p in enumerate(period, start=2):
+        side = x.shape[axis]
+        start = side // 4 // p * p
+        length = max(1, (side - 2 * start) // p) * p
+        x = x.narrow(axis, start, min(length, side))
+    return x
+
+
+def cells(x: Tensor, period: Period) -> Tensor:
+    """Return a map cut into cells of one period, (N, C, cells, phases).
+
+    >>> cells(torch.arange(6.0).reshape(1, 1, 6), (2,))[0, 0]
+    tensor([[0., 1.],
+            [2., 3.],
+            [4., 5.]])
+    """
+    d = len(period)
+    split = [size for side, p in zip(x.shape[2:], period, strict=True) for size in (side // p, p)]
+    x = x.reshape(*x.shape[:2], *split)
+    order = [0, 1, *range(2, 2 + 2 * d, 2), *range(3, 3 + 2 * d, 2)]
+    return x.permute(order).reshape(x.shape[0], x.shape[1], -1, prod(period))
+
+
+def pattern(x: Tensor, period: Period) -> Tensor:
+    """Return the mean cell without its mean, (N, C, phases): the fixed grid of a map."""
+    c = cells(x, period)
+    return (c - c.mean(-1, keepdim=True)).mean(2)
+
+
+def tone_power(x: Tensor, period: Period) -> float:
+    """Return the mean square of the fixed grid, without what content leaves in a mean over few cells.
+
+    A cell's deviations from its own mean scatter around the grid; the scatter of their mean is subtracted.
+    """
+    c = cells(x, period)
+    c = c - c.mean(-1, keepdim=True)
+    grid = c.mean(2)
+    count = c.shape[2]
+    scatter = (c - grid[:, :, None]).square().sum() / max(1, count - 1) / count / grid.numel()
+    return max(0.0, float(grid.square().mean() - (scatter if count > 1 else 0.0)))
+
+
+def tone_by_period(x: Tensor, periods: Iterable[Period]) -> dict[Period, float]:
+    """Return the tone power of each period beyond that of the periods that divide it."""
+    folded = {period: tone_power(centre(x, period), period) for period in sorted(periods, key=prod)}
+    return {
+        period: max(0.0, power - max((q for p, q in folded.items() if p != period and _divides(p, period)), default=0.0))
+        for period, power in folded.items()
+    }
+
+
+def _divides(a: Period, b: Period) -> bool:
+    return all(y % x == 0 for x, y in zip(a, b, strict=True))
+
+
+def phase_variance(x: Tensor, period: Period) -> float:
+    """Return the relative spread of the variances of the phases: their AC power over their squared mean.
+
+    Variances are over cells, per image and channel; what a finite number of cells leaves (2 v^2 / (n - 1) for normal
+    values) is subtracted. NaN for fewer than two cells or a map without variance.
+    """
+    c = cells(x, period)
+    n = c.shape[2]
+    if n < 2:
+        return float("nan")
+    v = c.var(2).mean((0, 1))
+    mean = v.mean()
+    if not mean > 0:
+        return float("nan")
+    noise = 2 * v.square().mean() / (n - 1) / (c.shape[0] * c.shape[1])
+    return max(0.0, float(((v - mean).square().mean() - noise) / mean.square()))
+
+
+def contrast(x: Tensor, dims: int) -> float:
+    """Return the mean square of a map around its spatial mean, over its central half."""
+    inner = centre(x, (1,) * dims)
+    axes = tuple(range(2, x.dim()))
+    return float((inner - inner.mean(axes, keepdim=True)).square().mean())
+
+
+def level(x: Tensor, dims: int) -> float:
+    """Return the mean square of a map over its central half."""
+    return float(centre(x, (1,) * dims).square().mean())
+
+
+def name_of(period: Sequence[int]) -> str:
+    """Return a period for people: "4", or "1x8x8" where the axes differ.
+
+    >>> name_of((4, 4)), name_of((1, 8, 8))
+    ('4', '1x8x8')
+    """
+    return str(period[0]) if len(set(period)) == 1 else "x".join(map(str, period))
+
+
+def is_finite(x: Tensor) -> bool:
+    """Return whether every value is finite."""
+    return bool(torch.isfinite(x).all())
