@@ -55,8 +55,10 @@ class ComponentSpec(_Model):
     def _gather(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, dict) and "options" not in value:
-            return {"name": value.get("name"), "options": {k: v for k, v in value.items() if k != "name"}}
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise ValueError(f"expected a name, or a table with name = and options, got {str(value)[:80]!r}")
+        if "options" not in value:
+            return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
         return value
 
 
@@ -137,11 +139,17 @@ class Measuring(_Model):
         return self
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text) <= 500:
+        raise ValueError(f"expected one line of 1 to 500 printable characters, got {text[:80]!r}")
+    return text
+
+
 class StudySpec(_Model):
     """Name and purpose of a study."""
 
     name: Annotated[str, Field(pattern=IDENTIFIER)]
-    question: str
+    question: Annotated[str, AfterValidator(_one_line)]
 
 
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
@@ -180,18 +188,25 @@ def validate(model: type[Any], raw: Any, where: str) -> Any:
     """
     try:
         # through JSON: TOML arrays become tuples, while every scalar keeps its strict type
-        return model.model_validate_json(json.dumps(raw, default=str))
+        return model.model_validate_json(json.dumps(raw, default=_refuse))
     except ValidationError as error:
         raise ConfigError("\n".join(f"{where}: {_line(item, model)}" for item in error.errors())) from None
 
 
+def _refuse(value: Any) -> Any:
+    raise ConfigError(f"expected text, a number, a list or a table, got {type(value).__name__} {value}; quote it")
+
+
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from None
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}: expected at most {MAX_BYTES} bytes, got {len(data)}")
+        raise ConfigError(f"{path}: expected at most {MAX_BYTES} bytes, got more")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise ConfigError(f"{path}: expected plain UTF-8, got a byte order mark; save it without one")
     try:
         raw = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -208,9 +223,13 @@ def _override(raw: dict[str, Any], text: str) -> None:
     if not equals or not key.strip():
         raise ConfigError(f"--set {text}: expected key=value, for example train.steps=100")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value  # a bare word is a string
+        parsed, *others = tomllib.loads(f"value = {value}").values()
+    except (RecursionError, tomllib.TOMLDecodeError):
+        parsed, others = value, []  # a bare word is a string
+    except ValueError as error:
+        raise ConfigError(f"--set {key}: {error}") from None
+    if others:
+        raise ConfigError(f"--set {key}: expected one value, got several lines")
     if key.startswith("grid."):
         raw.setdefault("grid", {})[key[5:]] = parsed
         return

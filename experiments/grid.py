@@ -90,10 +90,10 @@ class Grid:
         for key, values in self.factors.items():
             if key.split(".")[0] not in RunSpec.model_fields:
                 raise ConfigError(f"{self.where}: grid.{key}: unknown; {catalog.closest(key, RunSpec.model_fields)}")
-            if len({str(value) for value in values}) < len(values):
+        for key, values in self.factors.items():
+            ids = {self._spec({**first, key: value}).id for value in values}
+            if len(ids) < len(values):
                 raise ConfigError(f"{self.where}: grid.{key}: expected different values, got one twice")
-            for value in values:
-                self._spec({**first, key: value})
 
     def _validate_exclusions(self) -> None:
         for number, rule in enumerate(self.config.exclude):

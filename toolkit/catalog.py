@@ -48,6 +48,7 @@ class Component:
     broken: str = ""
 
 
+@functools.lru_cache(maxsize=64)  # a grid asks for the same few folders and files once per run
 def folder(package: str) -> Path:
     """Return the folder that holds the components of a dotted package.
 
@@ -87,10 +88,11 @@ def find(package: str, name: str) -> Path:
     Raises:
         UnknownName: If the folder has no such file; the message lists the known names and the nearest.
     """
-    if name not in names(package):
+    path = folder(package) / f"{name}.py"
+    if not NAME.fullmatch(name) or not path.is_file():
         kind = package.rpartition(".")[2].replace("_", " ")
         raise UnknownName(f"{kind}: there is no {name!r}; {closest(name, names(package))}")
-    return folder(package) / f"{name}.py"
+    return path
 
 
 def load(package: str, name: str) -> Any:
@@ -137,7 +139,7 @@ def describe_one(package: str, name: str) -> Component:
     return _read(package, name, path, (stamp.st_mtime_ns, stamp.st_size))
 
 
-@functools.lru_cache(maxsize=1024)  # a grid asks for the same few files once per run
+@functools.lru_cache(maxsize=1024)
 def _read(package: str, name: str, path: Path, stamp: tuple[int, int]) -> Component:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
