@@ -87,7 +87,7 @@ class Grid:
 
     def _validate_values(self) -> None:
         first = {key: values[0] for key, values in self.factors.items()}
-        for key, values in self.factors.items():
+        for key in self.factors:
             if key.split(".")[0] not in RunSpec.model_fields:
                 raise ConfigError(f"{self.where}: grid.{key}: unknown; {catalog.closest(key, RunSpec.model_fields)}")
         for key, values in self.factors.items():

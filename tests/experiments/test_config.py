@@ -108,7 +108,7 @@ BAD: dict[str, tuple[Callable[[str], bytes], str]] = {
     "accent in name": (swap('"good"', '"caf\u00e9"'), "study.name: string should match pattern"),
     "lines in question": (
         swap("Is this", "Is\\nthis"),
-        "study.question: expected one line of 1 to 500 printable characters, got",
+        "question: expected one line of 1 to 500 printable",
     ),
     "path as component": (swap('"nearest_conv"', '"../nearest"'), "upsamplers: there is no '../nearest'"),
     "module as component": (swap('"nearest_conv"', '"os.path"'), "upsamplers: there is no 'os.path'"),
