@@ -1,1 +1,4 @@
-"""One file is one claim from the literature, run and judged."""
+"""One file is one claim of the literature, run and judged; the contract is in `experiments.verdict`."""
+
+COMPONENT = "module"
+ENTRY = "check"

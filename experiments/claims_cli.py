@@ -1,0 +1,148 @@
+"""The command `checkerscope claims`: judge what the literature says."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from experiments.judging import Docket
+
+BUDGETS = ("smoke", "full")
+#: Named claims are shown in full up to this number; beyond it, and without names, as a table.
+IN_FULL = 3
+
+
+@click.command("claims")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--budget",
+    type=click.Choice(BUDGETS),
+    default="smoke",
+    show_default=True,
+    help="smoke: seconds per claim. full: the seeds that the paper's verdicts rest on, up to an hour.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 1024),
+    help="Worker processes; 0 works in this one.  [default: one per core]",
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
+)
+@click.option("--again", is_flag=True, help="Judge anew what already has a verdict of the present code.")
+@click.option("--publish", is_flag=True, help="Also write paper/data/claims, which is committed; needs --budget full.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def claims(
+    names: tuple[str, ...], budget: str, workers: int | None, results: Path, again: bool, publish: bool, as_json: bool
+) -> int:
+    """Run the claims of the literature and judge each: holds, partly or fails.
+
+    All claims, or those with a NAME. Verdicts are kept as they come; what already has one of the present code is not
+    judged again. Exit 1 if a claim raised, which is no verdict.
+    """
+    from experiments.judging import Docket
+    from experiments.verdict import PACKAGE
+    from toolkit import catalog
+
+    for name in names:
+        catalog.find(PACKAGE, name)
+    chosen = list(dict.fromkeys(names)) or list(catalog.names(PACKAGE))
+    docket = Docket.open(results, budget, again=again)
+    if publish and budget != "full":
+        raise click.UsageError("--publish needs --budget full: smoke verdicts rest on few seeds")
+    pending = docket.pending(chosen)
+    if pending:
+        _judge(docket, pending, total=len(chosen), workers=workers)
+    if publish and not docket.failures:
+        docket.publish(chosen)
+    bodies = docket.bodies([name for name in chosen if not _raised(docket, name)])
+    _show(bodies, docket.failures, as_json=as_json, in_full=0 < len(names) <= IN_FULL)
+    return 1 if docket.failures else 0
+
+
+def _raised(docket: Docket, name: str) -> bool:
+    return any(line.startswith(f"{name}: ") for line in docket.failures)
+
+
+def _judge(docket: Docket, pending: list[str], *, total: int, workers: int | None) -> None:
+    """Judge in worker processes, with one bar on standard error."""
+    from tqdm import tqdm
+
+    from experiments import executors, terminal
+
+    count = min(executors.default_workers("cpu") if workers is None else max(workers, 1), len(pending))
+    tally: Counter[str] = Counter()
+    bar = tqdm(
+        total=total,
+        initial=total - len(pending),
+        desc=f"judging ({docket.budget})",
+        bar_format="{desc} |{bar}| {n_fmt} of {total_fmt} claims{postfix}",
+        disable=None,
+        dynamic_ncols=True,
+        file=sys.stderr,
+        ascii=terminal.fit("█") != "█",
+    )
+
+    def done(name: str, verdict: str) -> None:
+        tally[verdict] += 1
+        bar.set_postfix_str(", ".join(f"{n} {word}" for word, n in sorted(tally.items())), refresh=False)
+        bar.update()
+
+    executor = executors.InlineExecutor() if workers == 0 else executors.local(count, "cpu")
+    with bar:
+        docket.judge(pending, executor, window=2 * count, done=done)
+    executor.shutdown()
+
+
+def _show(bodies: list[dict[str, Any]], failures: list[str], *, as_json: bool, in_full: bool) -> None:
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"verdicts": bodies, "failures": failures}, indent=1, allow_nan=False))
+    elif in_full:
+        click.echo("\n\n".join(_full(body) for body in bodies))
+    else:
+        from experiments.terminal import columns
+
+        rows = [
+            {"claim": b["claim"]["name"], "verdict": b["verdict"]["verdict"], "statement": b["claim"]["statement"]}
+            for b in bodies
+        ]
+        click.echo(columns(rows))
+        click.echo("\n" + _summary(bodies))
+    for line in failures:
+        click.echo(f"raised: {line}", err=True)
+
+
+def _summary(bodies: list[dict[str, Any]]) -> str:
+    counts = Counter(body["verdict"]["verdict"] for body in bodies)
+    return f"{len(bodies)} claims: {counts['holds']} hold, {counts['partly']} hold in part, {counts['fails']} fail"
+
+
+def _full(body: dict[str, Any]) -> str:
+    """Return everything about one verdict as lines for a terminal."""
+    from experiments.terminal import columns, fit
+
+    claim, verdict = body["claim"], body["verdict"]
+    rows = [{"number": name, "value": _number(number)} for name, number in verdict["numbers"].items()]
+    parts = [
+        f"{claim['name']} ({claim['source']}): {verdict['verdict'].upper()}",
+        f"Claim: {claim['statement']}",
+        columns(rows),
+        f"Why: {verdict['why']}",
+    ]
+    if verdict["corrected"]:
+        parts.append(f"Better: {verdict['corrected']}")
+    return fit("\n".join(parts))
+
+
+def _number(number: dict[str, Any]) -> str:
+    unit = "" if number["unit"] == "1" else f" {number['unit']}"
+    if number["low"] is None:
+        return f"{number['value']:.4g}{unit}"
+    return f"{number['value']:.4g}{unit}, 95 % interval {number['low']:.3g} to {number['high']:.3g}, n = {number['n']}"
