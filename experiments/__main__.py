@@ -71,7 +71,7 @@ def _system(error: OSError) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    for line in text.splitlines():
+    for line in text.rstrip("\n").split("\n"):
         # names come from files: none of them may move the cursor
         click.echo("error: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)
     return code

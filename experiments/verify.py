@@ -11,7 +11,7 @@ from experiments.store import Store, StoreError, digest, read, unsealed
 def verify_folder(folder: Path) -> tuple[int, list[str]]:
     """Return how many files were checked under `folder` (a study or a folder of studies), and what is wrong."""
     studies = [folder] if (folder / "runs").is_dir() else sorted(p.parent for p in folder.glob("*/runs"))
-    checked, problems = 0, []
+    checked, problems = 0, [] if studies else [f"{folder}: no study here"]
     for study in studies:
         store = Store(study.parent, study.name)
         for check in (_runs, _measures, _checkpoints, _records):
