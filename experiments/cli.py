@@ -26,7 +26,9 @@ KINDS = {
     "claims": "experiments.claims",
 }
 #: Command groups of their own, loaded when they are asked for.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE = {
+    "geometry": "experiments.geometry_cli:geometry",
+}
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)

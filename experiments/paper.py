@@ -18,6 +18,8 @@ from toolkit import catalog
 
 PAPER = Path(__file__).resolve().parent.parent / "paper"
 MANUSCRIPT = "checkerscope.typ"
+#: Studies that the manuscript shows beside the one it is compiled for, where their records are committed.
+COMPANIONS = ("catalogue", "cures", "claims", "metric_audit", "calibration")
 #: matplotlib writes the time of drawing into a PDF unless this is set: the same data must give the same bytes.
 EPOCH = "1704067200"
 
@@ -147,9 +149,11 @@ def compile_pdf(output: Path, *, study: str, root: Path = PAPER) -> Path:
     Raises:
         ValueError: If the manuscript does not compile; the message is typst's.
     """
+    shown = [name for name in COMPANIONS if (root / "data" / name).is_dir()]
+    inputs = {"study": study, "companions": " ".join(shown)}
     try:
         data = typst.compile(
-            str(root / MANUSCRIPT), root=str(root), sys_inputs={"study": study}, timestamp=0, ignore_system_fonts=True
+            str(root / MANUSCRIPT), root=str(root), sys_inputs=inputs, timestamp=0, ignore_system_fonts=True
         )
     except typst.TypstError as error:
         raise ValueError(f"{root / MANUSCRIPT}: {error}") from None

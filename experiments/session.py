@@ -217,10 +217,22 @@ class Session:
         stamp = provenance.drawing_code() + files.digest(files.read(folder / "manifest.json"))
         made = self._up_to_date(stamp)
         if made is None:
-            made = paper.build(records, paper.PAPER, lambda name: click.echo(f"  {name}", err=True))
+            made = paper.build(records, paper.PAPER, self._say)
             self.store.save_note("paper", {"stamp": stamp, "made": made.to_json()})
-        pdf = paper.compile_pdf(output or paper.PAPER / "checkerscope.pdf", study=self.name)
+            self._build_companions()
+        pdf = paper.compile_pdf(output or paper.PAPER / "checkerscope.pdf", study=self.name, root=paper.PAPER)
         self._show(records, folder, made, pdf)
+
+    def _build_companions(self) -> None:
+        """Build what the manuscript shows of other studies from their committed records."""
+        for name in paper.COMPANIONS:
+            folder = paper.PAPER / "data" / name
+            if name != self.name and folder.is_dir():
+                paper.build(collect.load(folder), paper.PAPER, lambda part, name=name: self._say(f"{name}/{part}"))
+
+    @staticmethod
+    def _say(line: str) -> None:
+        click.echo(f"  {line}", err=True)
 
     def _up_to_date(self, stamp: str) -> paper.Output | None:
         note = self.store.load_note("paper")

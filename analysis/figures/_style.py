@@ -59,6 +59,11 @@ def figure(width: float, height: float) -> Figure:
     return fig
 
 
+def legend_height(least: float, entries: int) -> float:
+    """Return a figure height in inches that has room for a legend beside the axes."""
+    return max(least, 0.4 + 0.16 * entries)
+
+
 def looks(arms: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return colour, marker and dash of every arm, fixed by config order (Okabe-Ito, readable in grey by marker)."""
     colors = mpl.color_sequences["okabe_ito"]

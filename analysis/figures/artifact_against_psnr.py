@@ -26,7 +26,7 @@ def draw(records: Records) -> Figure:
     points["arm"] += points["needs_context"].astype(bool).map({True: " *", False: ""})
     order = list(dict.fromkeys(points["arm"]))
     looks = _style.looks(order)
-    fig = _style.figure(_style.PAGE * 0.72, 2.9)
+    fig = _style.figure(_style.PAGE * 0.72, _style.legend_height(2.9, len(order)))
     ax = fig.subplots()
     sns.scatterplot(
         points,

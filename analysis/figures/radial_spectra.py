@@ -21,7 +21,7 @@ NEEDS = ("radial_spectrum.reconstruction", "radial_spectrum.target", "radial_spe
 @_style.styled
 def draw(records: Records) -> Figure:
     """Return one line per arm, in dB over the target."""
-    fig = _style.figure(_style.PAGE * 0.8, 2.8)
+    fig = _style.figure(_style.PAGE * 0.8, _style.legend_height(2.8, len(records.arms)))
     ax = fig.subplots()
     looks = _style.looks(records.arms)
     for arm in records.by_arm(NEEDS[0]):

@@ -34,7 +34,8 @@ def magnify(picture: np.ndarray, factor: int) -> np.ndarray:
 
 def flattest(picture: np.ndarray) -> tuple[int, int]:
     """Return the corner of the crop of a picture with the least contrast: a grid shows best where nothing else does."""
-    inner = [range(MARGIN, side - CROP_SIDE - MARGIN + 1, 4) for side in picture.shape[:2]]
+    margin = max(0, min(MARGIN, (min(picture.shape[:2]) - CROP_SIDE) // 2))
+    inner = [range(margin, max(margin, side - CROP_SIDE - margin) + 1, 4) for side in picture.shape[:2]]
     corners = [(h, w) for h in inner[0] for w in inner[1]]
     return min(corners, key=lambda at: float(picture[at[0] : at[0] + CROP_SIDE, at[1] : at[1] + CROP_SIDE].std()))
 
