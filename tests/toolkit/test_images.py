@@ -16,16 +16,20 @@ READY = tuple(c.name for c in catalog.describe(PACKAGE) if not c.flags.get("need
 SPECTRUM = 72  # divisible by 2, 3, 4 and 8
 
 
-def lattice_excess(images: Tensor, period: int) -> float:
-    """Return the largest excess in dB of a lattice line over its neighbours, in any channel or colour difference."""
-    x = images.double()
+def level(images: Tensor) -> Tensor:
+    """Return the mean spectrum in dB of every channel and colour difference, (C, 72, 72)."""
+    x = images
     if x.shape[1] == 3:
         x = torch.cat([x, x[:, :1] - x[:, 1:2], x[:, 2:] - x[:, 1:2]], dim=1)
-    window = torch.hann_window(SPECTRUM, dtype=torch.float64)
+    window = torch.hann_window(SPECTRUM)
     x = (x - x.mean((2, 3), keepdim=True)) * window * window[:, None]
     power = torch.fft.fft2(x).abs().square()
     power = power / power.mean((2, 3), keepdim=True).clamp_min(1e-20)  # every patch counts the same
-    level = 10 * power.mean(0).log10()
+    return 10 * power.mean(0).log10()
+
+
+def lattice_excess(level: Tensor, period: int) -> float:
+    """Return the largest excess in dB of a lattice line over its neighbours, in any channel."""
     step = SPECTRUM // period
     lines = [(a * step, b * step) for a in range(period) for b in range(period) if a or b]
     return max(float(_above_neighbours(level, i, j).max()) for i, j in lines)
@@ -67,15 +71,17 @@ def test_splits_share_no_image(name: str) -> None:
 @pytest.mark.parametrize("name", READY)
 def test_a_source_has_no_lattice_line(name: str, split: str) -> None:
     images = catalog.load(PACKAGE, name).load(split, SPECTRUM, **({} if name == "photos" else {"images": 150}))
-    excess = {period: lattice_excess(images, period) for period in (2, 3, 4, 8)}
+    spectrum = level(images)
+    excess = {period: lattice_excess(spectrum, period) for period in (2, 3, 4, 8)}
     assert max(excess.values()) < 4, excess
 
 
-@pytest.mark.parametrize("period", [2, 3, 4, 8])
-def test_the_grid_check_sees_a_grid_of_one_grey_level_in_a_hundred(period: int) -> None:
-    images = catalog.load(PACKAGE, "dead_leaves").load("train", SPECTRUM, images=150)
-    images[..., ::period] += 0.02
-    assert lattice_excess(images, period) > 6
+def test_the_grid_check_sees_a_grid_of_one_part_in_fifty() -> None:
+    images = catalog.load(PACKAGE, "dead_leaves").load("train", SPECTRUM, images=100)
+    for period in (2, 3, 4, 8):
+        dirty = images.clone()
+        dirty[..., ::period] += 0.02
+        assert lattice_excess(level(dirty), period) > 6
 
 
 @pytest.mark.parametrize("name", READY)
@@ -137,3 +143,38 @@ def test_patches_and_averages_have_known_values() -> None:
     assert area_average(ramp, 2)[..., 0].tolist() == [[3, 5], [13, 15]]
     assert len(patches(ramp, 5, 1)) == 0
     assert len(shuffled(torch.zeros(5, 1), seed=0, limit=3)) == 3
+
+
+SCENES = tuple(c.name for c in catalog.describe(PACKAGE) if "classes" in c.flags)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_labels_belong_to_the_images(name: str) -> None:
+    source = catalog.load(PACKAGE, name)
+    images, labels = (call("train", 48, images=40, noise=0.0) for call in (source.load, source.labels))
+    assert labels.dtype == torch.int64
+    assert labels.shape == (40, 48, 48)
+    assert set(labels.unique().tolist()) == set(range(source.CLASSES))
+    assert torch.equal(labels, source.labels("train", 48, images=40))
+    assert not torch.equal(labels, source.labels("test", 48, images=40))
+    means = torch.stack([images.movedim(1, -1)[labels == k].mean(0) for k in range(source.CLASSES)])
+    assert torch.pdist(means).min() > 0.3  # the classes have the colours that they should have
+
+
+def test_a_pixels_colour_does_not_tell_its_class_for_sure() -> None:
+    source = catalog.load(PACKAGE, "labelled_leaves")
+    images, labels = (call("test", 48, images=40) for call in (source.load, source.labels))
+    means = torch.from_numpy(source._COLOURS).float()
+    guess = (images[:, None] - means[None, :, :, None, None]).square().sum(2).argmin(1)
+    assert 0.7 < (guess == labels).float().mean() < 0.9
+
+
+def test_labels_have_no_lattice_line() -> None:
+    labels = catalog.load(PACKAGE, "labelled_leaves").labels("train", SPECTRUM, images=150)
+    spectrum = level((labels == 0)[:, None].float())
+    assert max(lattice_excess(spectrum, period) for period in (2, 3, 4, 8)) < 4
+
+
+def test_noise_is_a_number_within_the_image_range() -> None:
+    with pytest.raises(ValueError, match=r"labelled_leaves: noise: expected a number from 0 to 1, got -0.1; use 0.1"):
+        catalog.load(PACKAGE, "labelled_leaves").load("train", 16, images=1, noise=-0.1)
