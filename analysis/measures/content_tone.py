@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from math import sqrt
 
-import torch
 from torch import Tensor
 
 from analysis import spectra
@@ -45,24 +44,20 @@ def content_tone(images: Tensor, period: int) -> float:
     """
     x = spectra.interior(images, period)
     side = min(PERIODS, *(length // period for length in x.shape[2:])) * period
-    power, mean = _local(x, side, 2 * period)
-    local, fixed = (spectra.line_excess(p, period).sum(-1).mean() for p in (power, mean.abs().square()))
-    return sqrt(max(0.0, float(local - fixed)))
+    tiles = _tiles(x, side, 2 * period)
+    window = spectra.hann(tuple(tiles.shape[2:]), tiles.device)
+    # from power per frequency to squared coefficients
+    local = spectra.mean_power(tiles) * window.square().sum() / window.sum().square()
+    fixed = spectra.coefficients(tiles.mean(0, keepdim=True))[0].abs().square()
+    return sqrt(max(0.0, float(spectra.line_excess(local - fixed, period).sum(-1).mean())))
 
 
-def _local(images: Tensor, side: int, step: int) -> tuple[Tensor, Tensor]:
-    """Return the mean squared magnitude and the mean of the coefficients of all tiles, (C, *tile)."""
-    tiles = images
-    for axis in range(2, images.dim()):
-        tiles = tiles.unfold(axis, side, step)
+def _tiles(images: Tensor, side: int, step: int) -> Tensor:
+    """Return overlapping tiles of all images, (tiles, C, side, ...)."""
     dims = images.dim() - 2
-    tiles = tiles.movedim(1, 1 + dims).flatten(0, dims)  # (tiles, C, *tile)
-    power, total = torch.zeros(()), torch.zeros(())
-    for chunk in tiles.split(max(1, spectra.CHUNK // tiles[0].numel())):
-        c = spectra.coefficients(chunk)
-        power = power + c.abs().square().sum(0)
-        total = total + c.sum(0)
-    return power / len(tiles), total / len(tiles)
+    for axis in range(2, 2 + dims):
+        images = images.unfold(axis, side, step)
+    return images.movedim(1, 1 + dims).flatten(0, dims)
 
 
 def measure(trial: Trial) -> dict[str, float]:

@@ -50,7 +50,7 @@ def cyclic_coherence(images: Tensor, period: int, *, base: Tensor | None = None)
     Raises:
         ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
     """
-    coherent, outside, _ = _powers(images, period, base)
+    coherent, outside, _ = _powers(*_pair(images, period, base))
     return coherent / outside if outside else 0.0
 
 
@@ -59,17 +59,21 @@ def replica_power(images: Tensor, period: int, *, base: Tensor | None = None) ->
 
     Zero insertion by s in d dimensions has s^d - 1 replicas of full power and so reads s^d - 1.
     """
-    coherent, _, baseband = _powers(images, period, base)
+    coherent, _, baseband = _powers(*_pair(images, period, base))
     return coherent / baseband if baseband else 0.0
 
 
-def _powers(images: Tensor, period: int, base: Tensor | None) -> tuple[float, float, float]:
+def _pair(images: Tensor, period: int, base: Tensor | None) -> tuple[Tensor, Tensor]:
+    aliases = _aliases(images, period)
+    if base is None:
+        return aliases, aliases
+    checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
+    return aliases, _aliases(base, period)
+
+
+def _powers(aliases: Tensor, base: Tensor) -> tuple[float, float, float]:
     """Return the coherent power outside the baseband, all power outside, and the baseband's."""
-    if base is not None:
-        checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
-    outside = _aliases(images, period)  # (N, C, L^d, b)
-    baseband = (outside if base is None else _aliases(base, period))[:, :, :1]
-    outside, n = outside[:, :, 1:], len(images)
+    outside, baseband, n = aliases[:, :, 1:], base[:, :, :1], len(aliases)
     p_out, p_base = (x.abs().square().mean(0) for x in (outside, baseband))
     if n < 2:
         return nan, float(p_out.sum()), float(p_base.sum())
@@ -108,16 +112,17 @@ def measure(trial: Trial) -> dict[str, float]:
     The last is the cleanest: what the reconstruction adds at w + 2 pi m / L that follows the *target* at w.
     """
     target, reconstruction = (
-        spectra.interior(x, trial.period, trial.margin) for x in (trial.target, trial.reconstruction)
+        _aliases(spectra.interior(x, trial.period, trial.margin), trial.period)
+        for x in (trial.target, trial.reconstruction)
     )
     pairs = {
-        "reconstruction": (reconstruction, None),
-        "target": (target, None),
+        "reconstruction": (reconstruction, reconstruction),
+        "target": (target, target),
         "residual": (reconstruction - target, target),
     }
     found = {}
-    for name, (images, base) in pairs.items():
-        coherent, outside, baseband = _powers(images, trial.period, base)
+    for name, pair in pairs.items():
+        coherent, outside, baseband = _powers(*pair)
         found[f"cyclic_coherence.{name}"] = coherent / outside if outside else 0.0
         found[f"cyclic_coherence.{name}_db"] = _decibel(coherent, baseband)
     return found

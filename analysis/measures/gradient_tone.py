@@ -26,7 +26,7 @@ UNITS = {
 }
 
 #: Held-out images, and latent channels at most, whose gradients are taken.
-IMAGES, CHANNELS = 8, 16
+IMAGES, CHANNELS = 16, 8
 
 
 def gradient_tone(
@@ -34,7 +34,7 @@ def gradient_tone(
 ) -> tuple[float, float]:
     """Return the AC shares of the input gradient's mean and energy over phases, each 0 to 1.
 
-    For each latent channel (16 at most) g is the gradient of its sum over positions with respect to the images.
+    For each latent channel (8 at most) g is the gradient of its sum over positions with respect to the images.
     `mean` takes the phase means of g, averaged over images, `energy` those of g^2; both are
     sum_{q != 0} |DFT m|^2 / sum_q |DFT m|^2 with sums over latent and image channels.
 
@@ -66,7 +66,7 @@ def _ac_share(gradients: list[Tensor], period: int) -> float:
 
 
 def measure(trial: Trial) -> dict[str, float]:
-    """Return both shares for the trial's encoder on the first 8 held-out images."""
+    """Return both shares for the trial's encoder on the first 16 held-out images."""
     model: Any = trial.model
     mean, energy = gradient_tone(lambda x: model.encode(x)[0], trial.target[:IMAGES], trial.period, margin=trial.margin)
     return {"gradient_tone.mean": mean, "gradient_tone.energy": energy}
