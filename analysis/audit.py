@@ -16,18 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from analysis import spectra
-from analysis.audit_report import THRESHOLD_DB, Cure, Layer, Report
-from analysis.tracing import gains, guard, phases, probes
-from analysis.tracing.enlargements import Enlargement, Pass, Plan, forward
+from analysis.audit_report import THRESHOLD_DB, Layer, Report
+from analysis.audit_verdict import layer_of, verdict
+from analysis.tracing import guard, phases, probes
+from analysis.tracing.enlargements import Pass, forward
 from analysis.tracing.ledger import Period, whole
 from analysis.tracing.paths import Paths
 from analysis.tracing.probes import Arguments
-from toolkit import catalog, checks
+from analysis.tracing.watch import Enlargement, Plan
+from toolkit import checks
 
 #: Flat inputs that the tone is the mean of.
 FLAT_INPUTS = 3
-#: A layer whose own grid is weaker than this is clean; rounding in float32 leaves about -130 dB.
-OWN_FLOOR_DB = -60.0
 #: Classes that enlarge, for those that are never executed: nothing else tells of them.
 ENLARGING = (
     nn.ConvTranspose1d,
@@ -92,14 +92,21 @@ def _plain(model: nn.Module, given: Arguments) -> Any:
     """Return the output on the example; the one place where a wrong input shows."""
     try:
         with torch.no_grad():
-            output = model(*given[0], **given[1])
+            output = _call(model, given)
     except Exception as error:
         shapes = [tuple(t.shape) for _, t in probes.tensors(given)]
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"audit: the model fails on the example input {shapes}: {type(error).__name__}: {why}") from error
+        raise ValueError(
+            f"audit: the model fails on the example input {shapes}: {type(error).__name__}: {why}"
+        ) from error
     if any(not phases.is_finite(t) for _, t in probes.tensors(output)):
         raise checks.mismatch("audit: output", "finite values", "NaN or infinity", "load trained weights or rescale")
     return output
+
+
+def _call(model: nn.Module, given: Arguments) -> Any:
+    args, kwargs = probes.copied(given)
+    return model(*args, **kwargs)
 
 
 @dataclass
@@ -129,8 +136,8 @@ class _Audit:
             return Report(True, "Nothing to judge: no layer enlarges its map.", (), unused=unused)
         judged = self._outputs(seen)
         if not judged:
-            layers = tuple(_layer(e, None, self.threshold_db) for e in seen.enlargements)
-            return Report(True, "Clean: no enlargement's grid reaches the output.", layers, unused=unused)
+            layers = tuple(layer_of(e, None, self.threshold_db) for e in seen.enlargements)
+            return Report(True, "Clean: no enlargement leaves a fixed lattice in the output.", layers, unused=unused)
         noisy = self._plainly(probes.noise(self.given, self.dims, self.generator))
         inputs = [probes.flat(self.given, self.dims, self.generator) for _ in range(FLAT_INPUTS)]
         flats = [self._run(x, Plan(circular=True, flat_inputs=True)) for x in inputs]
@@ -142,12 +149,13 @@ class _Audit:
 
     def _run(self, given: Arguments, plan: Plan) -> Pass:
         guard.reseed(self.seed)
-        return forward(self.model, *given, spatial_dims=self.dims, plan=plan, paths=self.paths)
+        args, kwargs = probes.copied(given)
+        return forward(self.model, args, kwargs, spatial_dims=self.dims, plan=plan, paths=self.paths)
 
     def _plainly(self, given: Arguments) -> Any:
         guard.reseed(self.seed)
         with torch.no_grad():
-            return self.model(*given[0], **given[1])
+            return _call(self.model, given)
 
     def _outputs(self, seen: Pass) -> list[_Judged]:
         found = []
@@ -178,9 +186,7 @@ class _Audit:
     def _period(self, output: _Judged) -> Period:
         return whole(output.periods, self.dims)
 
-    def _layers(
-        self, seen: Sequence[Enlargement], output: _Judged, given: Arguments, first: Pass
-    ) -> tuple[Layer, ...]:
+    def _layers(self, seen: Sequence[Enlargement], output: _Judged, given: Arguments, first: Pass) -> tuple[Layer, ...]:
         """Make the outputs of the first 0, 1, ... enlargements flat; differences are what each layer adds."""
         period = self._period(output)
         before, current = self._pattern(first, output.name, period), first
@@ -190,7 +196,7 @@ class _Audit:
             current = self._run(given, Plan(circular=True, flat_inputs=True, flat_outputs=index + 1))
             after = self._pattern(current, output.name, period)
             left = phases.decibel(float((before - after).square().mean()), output.reference)
-            layers.append(_layer(event, left, self.threshold_db, own))
+            layers.append(layer_of(event, left, self.threshold_db, own))
             before = after
         return tuple(layers)
 
@@ -205,18 +211,20 @@ class _Audit:
         tone_db = phases.decibel(output.tone, output.reference)
         maps = {
             "flat": [self._map(flat.output, output.name) for flat in flats],
-            "ramp": [self._map(self._plainly(probes.ramp(self.given, self.dims, a)), output.name) for a in range(self.dims)],
+            "ramp": [
+                self._map(self._plainly(probes.ramp(self.given, self.dims, a)), output.name) for a in range(self.dims)
+            ],
             "noise": [self._map(noisy, output.name)],
             "given": [self._map(self.plain, output.name)],
         }
-        strengths = [layer.output_db for layer in layers]
-        worst = max(range(len(layers)), key=lambda i: strengths[i] if strengths[i] is not None else phases.FLOOR_DB)
+        strengths = [phases.FLOOR_DB if layer.output_db is None else layer.output_db for layer in layers]
+        worst = strengths.index(max(strengths))
         clean = tone_db <= self.threshold_db
         period = self._period(output)
         noise = phases.centre(maps["noise"][0], period)
         return Report(
             clean=clean,
-            verdict=_verdict(clean, tone_db, self.threshold_db, layers, worst),
+            verdict=verdict(clean, tone_db, self.threshold_db, layers, worst),
             layers=layers,
             tone_db=tone_db,
             threshold_db=self.threshold_db,
@@ -224,7 +232,7 @@ class _Audit:
             phase_variance_db={probe: self._variances(output, maps[probe]) for probe in ("noise", "given")},
             period=period,
             output=output.name,
-            worst=worst if (strengths[worst] or phases.FLOOR_DB) > phases.FLOOR_DB else None,
+            worst=worst if strengths[worst] > phases.FLOOR_DB else None,
             unused=unused,
             contrast=output.reference**0.5,
             spectrum=spectra.mean_power(noise).mean(0).numpy(force=True),
@@ -271,55 +279,3 @@ def _enlarges(module: nn.Module) -> bool:
 def _mean(values: Iterable[float]) -> float:
     listed = list(values)
     return sum(listed) / len(listed)
-
-
-def _layer(event: Enlargement, output_db: float | None, threshold_db: float, own: float | None = None) -> Layer:
-    own_db = None if own is None else phases.decibel(own, 1.0)
-    taps = event.taps
-    overlap = gains.overlap(taps) if taps is not None else None
-    has_gaps = overlap == float("inf")
-    is_dirty = own_db is not None and own_db > OWN_FLOOR_DB
-    return Layer(
-        path=event.path,
-        where=event.where,
-        kind=event.kind,
-        scale=tuple(float(s) for s in event.scale),
-        period=event.period,
-        kernel=tuple(taps.weight.shape[2:]) if taps is not None and taps.order is None else (),
-        overlap=None if has_gaps else overlap,
-        gain_spread=gains.gain_spread(taps) if taps is not None else None,
-        own_db=own_db,
-        output_db=output_db,
-        cancelled=is_dirty and output_db is not None and output_db <= threshold_db,
-        drifts=event.drifts,
-        note="; ".join(note for note in (event.note, "some output pixels get no tap" if has_gaps else "") if note),
-        cures=cures_for(event.kind) if is_dirty else (),
-    )
-
-
-def cures_for(kind: str) -> tuple[Cure, ...]:
-    """Return the remedies that say they apply to a kind of layer.
-
-    >>> "equal_gain" in [cure.name for cure in cures_for("transposed convolution")]
-    True
-    """
-    found = []
-    for component in catalog.describe("toolkit.remedies"):
-        flags = component.flags
-        if kind in flags.get("applies_to", ()) and flags.get("cures", True):
-            found.append(Cure(component.name, str(flags.get("promise", "")), str(flags.get("cost", ""))))
-    return tuple(found)
-
-
-def _verdict(clean: bool, tone_db: float, threshold_db: float, layers: Sequence[Layer], worst: int) -> str:
-    strength = f"{tone_db:.1f} dB" if tone_db > phases.FLOOR_DB else "nothing at all"
-    if clean:
-        cancelled = [layer.name for layer in layers if layer.cancelled]
-        also = f"; the grid of {', '.join(cancelled)} is cancelled by later layers" if cancelled else ""
-        return f"Clean: on flat inputs the output shows {strength} of its contrast as a grid (limit {threshold_db:g} dB){also}."
-    layer = layers[worst]
-    cure = f"; {layer.cures[0].name} would remove it" if layer.cures else ""
-    return (
-        f"Not clean: {layer.name} ({layer.kind}, {layer.geometry}) leaves most of a grid of {strength} relative to the"
-        f" output's contrast (limit {threshold_db:g} dB){cure}."
-    )

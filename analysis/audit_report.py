@@ -130,7 +130,7 @@ def text(report: Report) -> list[str]:
     """Return the report as lines for people."""
     lines = [report.verdict]
     if report.layers:
-        rows = [("layer", "kind", "", "period", "gain spread", "own tone", "at output")]
+        rows: list[tuple[str, ...]] = [("layer", "kind", "", "period", "gain spread", "own tone", "at output")]
         rows += [_row(layer) for layer in report.layers]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines.append("")

@@ -68,7 +68,9 @@ def _convolution(func: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         return func(x, weight, bias, stride, [0] * dims, dilation, False, extra, groups)
     spans = [d * (k - 1) + e for d, k, e in zip(dilation, weight.shape[2:], extra, strict=True)]
     reach = [span // s + 2 for span, s in zip(spans, stride, strict=True)]
-    sides = [(n - 1) * s - 2 * p + span + 1 for n, s, p, span in zip(x.shape[-dims:], stride, padding, spans, strict=True)]
+    sides = [
+        (n - 1) * s - 2 * p + span + 1 for n, s, p, span in zip(x.shape[-dims:], stride, padding, spans, strict=True)
+    ]
     y = func(wrap(x, [(r, r) for r in reach]), weight, bias, stride, padding, dilation, True, extra, groups)
     return _crop(y, [(r * s, side) for r, s, side in zip(reach, stride, sides, strict=True)])
 

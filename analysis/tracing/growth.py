@@ -89,7 +89,7 @@ def _aligned(call: Call, factors: Sequence[Fraction | int]) -> tuple[Fraction, .
 
 
 def _transposed(call: Call) -> Growth | None:
-    x, weight, _, stride, _, dilation, _, _, groups = call.args
+    weight, stride, dilation, groups = (call.args[i] for i in (1, 3, 5, 8))
     dims = weight.dim() - 2
     stride, dilation = (tuple(v) * dims if len(v) == 1 else tuple(v) for v in (stride, dilation))
     if max(stride) == 1:
@@ -170,7 +170,7 @@ def _shuffle(call: Call, out: Tensor, axes: Axes, lineage: Lineage) -> Growth | 
     if not found or not _is_map(axes, out, call.spatial_dims):
         return None
     blocks = tuple((position, _product(fast)) for position, fast in found.items())
-    factors = {p: f for p, f in blocks}
+    factors = dict(blocks)
     positions = sorted({*found, *space(axes)})
     scale = _aligned(call, [factors.get(p, 1) for p in positions][-call.spatial_dims :])
     order = _channel_order(axes, found)
@@ -182,7 +182,9 @@ def _shuffle(call: Call, out: Tensor, axes: Axes, lineage: Lineage) -> Growth | 
 
 def _is_map(axes: Axes, out: Tensor, dims: int) -> bool:
     spatial = sum(bool(axis) and axis[0].is_spatial for axis in axes)
-    return spatial >= 1 and (spatial == out.dim() - 2 or (dims == 1 and out.dim() == 3) or spatial == dims == out.dim() - 1)
+    return spatial >= 1 and (
+        spatial == out.dim() - 2 or (dims == 1 and out.dim() == 3) or spatial == dims == out.dim() - 1
+    )
 
 
 def _product(axis: Axis) -> int:

@@ -21,8 +21,10 @@ def untouched(model: nn.Module, *, seed: int) -> Iterator[None]:
     state = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=cuda_devices(model)))
-        stack.callback(np.random.set_state, numpy)  # noqa: NPY002
+        stack.enter_context(
+            torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else [])
+        )
+        stack.callback(np.random.set_state, numpy)
         stack.callback(random.setstate, python)
         stack.callback(_restore, modes, state)
         model.eval()
@@ -32,14 +34,12 @@ def untouched(model: nn.Module, *, seed: int) -> Iterator[None]:
 
 def reseed(seed: int) -> None:
     """Seed every generator that a model's forward may draw from."""
-    torch.manual_seed(seed)
+    # torch.manual_seed would keep a stack trace per call until CUDA is first used
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-
-
-def cuda_devices(model: nn.Module) -> list[int]:
-    """Return the indices of the CUDA devices that hold the model."""
-    return sorted({t.device.index for t in (*model.parameters(), *model.buffers()) if t.device.type == "cuda"})
 
 
 def _restore(modes: list[tuple[nn.Module, bool]], state: list[tuple[Tensor, Tensor]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,12 +83,12 @@ class Record:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     views: dict[Geometry, Lineage] = field(default_factory=dict)
-    pending: object | None = None
+    pending: Any = None
 
 
 def geometry(tensor: Tensor) -> Geometry:
     """Return what tells a view from the others of the same memory."""
-    return tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
+    return int(tensor.storage_offset()), tuple(tensor.shape), tuple(tensor.stride())
 
 
 class Ledger:

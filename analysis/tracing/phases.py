@@ -77,7 +77,9 @@ def tone_by_period(x: Tensor, periods: Iterable[Period]) -> dict[Period, float]:
     """Return the tone power of each period beyond that of the periods that divide it."""
     folded = {period: tone_power(centre(x, period), period) for period in sorted(periods, key=prod)}
     return {
-        period: max(0.0, power - max((q for p, q in folded.items() if p != period and _divides(p, period)), default=0.0))
+        period: max(
+            0.0, power - max((q for p, q in folded.items() if p != period and _divides(p, period)), default=0.0)
+        )
         for period, power in folded.items()
     }
 

@@ -40,6 +40,11 @@ def on_inputs(given: Arguments, change: Any) -> Arguments:
     return pytree.tree_map_only(Tensor, change, given)
 
 
+def copied(given: Arguments) -> Arguments:
+    """Return the arguments with every tensor copied: a model may write into its input."""
+    return on_inputs(given, torch.clone)
+
+
 def flat(given: Arguments, dims: int, generator: torch.Generator) -> Arguments:
     """Return inputs that are constant over space, drawn per image and channel around the example's mean.
 

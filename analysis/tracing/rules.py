@@ -35,7 +35,19 @@ ON_MAPS = (
     "adaptive_",
 )
 #: Operators that only move numbers: the layer that computed the channels stays known.
-MOVES = (*VIEWS, *SQUEEZES, *REMOVALS, "permute", "transpose", "t", "unsqueeze", "clone", "alias", "detach", "contiguous")
+MOVES = (
+    *VIEWS,
+    *SQUEEZES,
+    *REMOVALS,
+    "permute",
+    "transpose",
+    "t",
+    "unsqueeze",
+    "clone",
+    "alias",
+    "detach",
+    "contiguous",
+)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from analysis.audit import audit
+
+
+@pytest.fixture(autouse=True)
+def _plain_kernels():
+    """Run without oneDNN, which compiles a kernel for every new shape: longer than all these models take to run."""
+    torch._C._set_mkldnn_enabled(False)
+    yield
+    torch._C._set_mkldnn_enabled(True)
 
 
 class Lambda(nn.Module):
@@ -128,13 +134,15 @@ def sampled(mode: str) -> Callable[..., Tensor]:
 
 def folded(k: int, s: int, weight: str) -> Callable[..., Tensor]:
     def run(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
+        h, w = x.shape[2:]
         columns = x.flatten(2).repeat_interleave(k * k, 1)
         if weight == "random":
             columns = columns * self.scale[None, :, None]
         p = (k - s) // 2
-        return F.fold(columns, (h * s, w * s), k, padding=p, stride=s) if (k - s) % 2 == 0 else F.fold(
-            columns, ((h - 1) * s + k, (w - 1) * s + k), k, stride=s
+        return (
+            F.fold(columns, (h * s, w * s), k, padding=p, stride=s)
+            if (k - s) % 2 == 0
+            else F.fold(columns, ((h - 1) * s + k, (w - 1) * s + k), k, stride=s)
         )
 
     return run
@@ -262,7 +270,12 @@ CASES = [
         False,
         (T,),
     ),
-    Case("repeat_interleave", lambda: Lambda(lambda m, x: x.repeat_interleave(2, 2).repeat_interleave(2, 3)), True, (REPEAT,) * 2),
+    Case(
+        "repeat_interleave",
+        lambda: Lambda(lambda m, x: x.repeat_interleave(2, 2).repeat_interleave(2, 3)),
+        True,
+        (REPEAT,) * 2,
+    ),
     Case("kron", lambda: Lambda(lambda m, x: torch.kron(x, m.k), k=torch.ones(1, 1, 2, 2)), True, (REPEAT,)),
     Case("kron_uneven", lambda: Lambda(lambda m, x: torch.kron(x, m.k), k=torch.rand(1, 1, 2, 2)), False, (RESHAPE,)),
     Case(
@@ -293,7 +306,9 @@ CASES = [
         False,
         (SHUFFLE,),
     ),
-    Case("sub_pixel_blur", lambda: nn.Sequential(conv(6, 24), nn.PixelShuffle(2), nn.AvgPool2d(2, 1)), True, (SHUFFLE,)),
+    Case(
+        "sub_pixel_blur", lambda: nn.Sequential(conv(6, 24), nn.PixelShuffle(2), nn.AvgPool2d(2, 1)), True, (SHUFFLE,)
+    ),
     Case("reshape_c_p_q", lambda: Lambda(by_reshape("cpq"), conv=conv(6, 24)), False, (RESHAPE,)),
     Case("reshape_icnr", lambda: Lambda(by_reshape("cpq"), conv=icnr(6, 3, 2)), True, (REPEAT,)),
     Case("reshape_icnr_wrong_layout", lambda: Lambda(by_reshape("pqc"), conv=icnr(6, 3, 2)), False, (RESHAPE,)),
@@ -303,7 +318,12 @@ CASES = [
     Case("zero_insertion_fir", lambda: Lambda(zero_insertion, filter=fir([1, 3, 3, 1])), True, (ZEROS,)),
     Case("upfirdn_bilinear", lambda: Lambda(upfirdn, filter=fir([1, 2, 1])), True, (ZEROS,)),
     Case("upfirdn_short", lambda: Lambda(upfirdn, filter=fir([1, 4, 1])), False, (ZEROS,)),
-    Case("interleaved_convs", lambda: Lambda(interleaved, **{f"f{i}{j}": conv() for i in range(2) for j in range(2)}), False, (RESHAPE,)),
+    Case(
+        "interleaved_convs",
+        lambda: Lambda(interleaved, **{f"f{i}{j}": conv() for i in range(2) for j in range(2)}),
+        False,
+        (RESHAPE,),
+    ),
     # sampling, folding, unpooling
     Case("grid_sample_bilinear", lambda: Lambda(sampled("bilinear")), True, ("grid_sample",)),
     Case("grid_sample_nearest", lambda: Lambda(sampled("nearest")), True, ("grid_sample",)),
@@ -341,16 +361,42 @@ CASES = [
         False,
         (RESHAPE,),
     ),
-    Case("latent_vector", lambda: nn.Sequential(nn.Linear(8, 96), nn.Unflatten(1, (6, 4, 4)), transposed(4, 2)), False, (T,), (2, 8)),
-    Case("latent_vector_clean", lambda: nn.Sequential(nn.Linear(8, 96), nn.Unflatten(1, (6, 4, 4)), up("nearest"), conv()), True, (NEAREST,), (2, 8)),
+    Case(
+        "latent_vector",
+        lambda: nn.Sequential(nn.Linear(8, 96), nn.Unflatten(1, (6, 4, 4)), transposed(4, 2)),
+        False,
+        (T,),
+        (2, 8),
+    ),
+    Case(
+        "latent_vector_clean",
+        lambda: nn.Sequential(nn.Linear(8, 96), nn.Unflatten(1, (6, 4, 4)), up("nearest"), conv()),
+        True,
+        (NEAREST,),
+        (2, 8),
+    ),
     # one and three dimensions
     Case("audio_transposed", lambda: transposed(8, 4, dims=1), False, (T,), (1, 6, 64)),
     Case("audio_transposed_equal", lambda: equal_gain(transposed(8, 4, dims=1)), True, (T,), (1, 6, 64)),
     Case("audio_linear", lambda: nn.Upsample(scale_factor=4, mode="linear"), True, (LINEAR,), (1, 6, 64)),
-    Case("audio_frames", lambda: Lambda(lambda m, x: m.f(x.transpose(1, 2)).flatten(1), f=nn.Linear(6, 8)), False, (RESHAPE,), (1, 6, 64)),
+    Case(
+        "audio_frames",
+        lambda: Lambda(lambda m, x: m.f(x.transpose(1, 2)).flatten(1), f=nn.Linear(6, 8)),
+        False,
+        (RESHAPE,),
+        (1, 6, 64),
+    ),
     Case("volume_transposed", lambda: transposed(2, 2, dims=3), False, (T,), (1, 6, 8, 8, 8)),
     Case("volume_trilinear", lambda: nn.Upsample(scale_factor=2, mode="trilinear"), True, (LINEAR,), (1, 6, 8, 8, 8)),
-    Case("video_frames", lambda: Lambda(lambda m, x: m.up(x.transpose(1, 2).flatten(0, 1)).unflatten(0, (1, 8)).transpose(1, 2), up=transposed(4, 2)), False, (T,), (1, 6, 8, 8, 8)),
+    Case(
+        "video_frames",
+        lambda: Lambda(
+            lambda m, x: m.up(x.transpose(1, 2).flatten(0, 1)).unflatten(0, (1, 8)).transpose(1, 2), up=transposed(4, 2)
+        ),
+        False,
+        (T,),
+        (1, 6, 8, 8, 8),
+    ),
 ]
 
 

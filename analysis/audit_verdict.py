@@ -1,0 +1,74 @@
+"""From what was seen to what is said: one layer's entry, the remedies that fit it, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.audit_report import Cure, Layer
+from analysis.tracing import gains, phases
+from analysis.tracing.watch import Enlargement
+from toolkit import catalog
+
+#: A layer whose own grid is weaker than this is clean; rounding in float32 leaves about -130 dB.
+OWN_FLOOR_DB = -60.0
+
+
+def layer_of(event: Enlargement, output_db: float | None, threshold_db: float, own: float | None = None) -> Layer:
+    """Return what is reported of one enlargement.
+
+    Args:
+        event: As it was seen.
+        output_db: What it adds to the output's tone.
+        threshold_db: Limit of the tone.
+        own: Share of the grid in its own output on a flat input.
+    """
+    own_db = None if own is None else phases.decibel(own, 1.0)
+    taps = event.taps
+    overlap = gains.overlap(taps) if taps is not None else None
+    has_gaps = overlap == float("inf")
+    is_dirty = own_db is not None and own_db > OWN_FLOOR_DB
+    return Layer(
+        path=event.path,
+        where=event.where,
+        kind=event.kind,
+        scale=tuple(float(s) for s in event.scale),
+        period=event.period,
+        kernel=tuple(taps.weight.shape[2:]) if taps is not None and taps.order is None else (),
+        overlap=None if has_gaps else overlap,
+        gain_spread=gains.gain_spread(taps) if taps is not None else None,
+        own_db=own_db,
+        output_db=output_db,
+        cancelled=is_dirty and output_db is not None and output_db <= threshold_db,
+        drifts=event.drifts,
+        note="; ".join(note for note in (event.note, "some output pixels get no tap" if has_gaps else "") if note),
+        cures=cures_for(event.kind) if is_dirty else (),
+    )
+
+
+def cures_for(kind: str) -> tuple[Cure, ...]:
+    """Return the remedies that say they apply to a kind of layer.
+
+    >>> "equal_gain" in [cure.name for cure in cures_for("transposed convolution")]
+    True
+    """
+    found = []
+    for component in catalog.describe("toolkit.remedies"):
+        flags = component.flags
+        if kind in flags.get("applies_to", ()) and flags.get("cures", True):
+            found.append(Cure(component.name, str(flags.get("promise", "")), str(flags.get("cost", ""))))
+    return tuple(found)
+
+
+def verdict(clean: bool, tone_db: float, threshold_db: float, layers: Sequence[Layer], worst: int) -> str:
+    """Return one sentence for the whole model; `worst` is the index of the layer that leaves most."""
+    strength = f"{tone_db:.1f} dB" if tone_db > phases.FLOOR_DB else "nothing at all"
+    if clean:
+        cancelled = [layer.name for layer in layers if layer.cancelled]
+        also = f"; the grid of {', '.join(cancelled)} is cancelled by later layers" if cancelled else ""
+        return f"Clean: the grid on flat inputs is {strength} of the output's contrast (limit {threshold_db:g} dB){also}."
+    layer = layers[worst]
+    cure = f"; {layer.cures[0].name} would remove it" if layer.cures else ""
+    return (
+        f"Not clean: {layer.name} ({layer.kind}, {layer.geometry}) leaves most of a grid of {strength} relative to the"
+        f" output's contrast (limit {threshold_db:g} dB){cure}."
+    )
