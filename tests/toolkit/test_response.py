@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from scipy import signal
@@ -74,11 +75,28 @@ def dirichlet(s: int, n: int) -> Tensor:
     return torch.where(t == 0, torch.ones_like(t), kernel)
 
 
+def box_to_the_third(s: int) -> Tensor:
+    return torch.from_numpy(np.convolve(np.convolve(np.ones(s), np.ones(s)), np.ones(s))) / s**2
+
+
+def kaiser(s: int) -> Tensor:
+    """StyleGAN3's filter by scipy, frequencies in cycles per low-resolution pixel; then every phase sums to one."""
+    taps = 6 * s - s % 2
+    filtered = torch.from_numpy(signal.firwin(taps, 0.5, width=2**0.3 - 1, fs=s))
+    kernel = from_taps(filtered, s, 3, -(taps - s) // 2)
+    return kernel / kernel.sum(1, keepdim=True)
+
+
 CLOSED_FORMS = {
     "nearest": lambda s: torch.ones(s, 1, dtype=torch.float64),
     "bilinear": lambda s: interpolation(lambda t: (1 - t.abs()).clamp_min(0), s, 1),
     "bicubic": lambda s: interpolation(keys_cubic, s, 2),
     "lanczos": lambda s: interpolation(lanczos, s, 3, renormalise=True),
+    "bspline": lambda s: from_taps(box_to_the_third(s), s, 1, 1 - s),
+    "gaussian": lambda s: interpolation(
+        lambda t: torch.where(t.abs() < 2, torch.exp(-2 * t**2), 0 * t), s, 2, renormalise=True
+    ),
+    "kaiser_sinc": lambda s: kaiser(s),
     "zero_insertion": lambda s: F.pad(torch.ones(1, 1, dtype=torch.float64), (0, 0, 0, s - 1)),
 }
 
@@ -91,7 +109,7 @@ def same_kernels(found: Tensor, expected: Tensor, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("name", [name for name in CLOSED_FORMS if name in COMPONENTS])
+@pytest.mark.parametrize("name", CLOSED_FORMS)
 def test_fixed_filters_have_their_closed_form(name: str, scale: int) -> None:
     expected = CLOSED_FORMS[name](scale)
     one = response.phase_kernels(build(name, 1, 1, scale=scale, spatial_dims=1))[0, 0]
@@ -99,6 +117,40 @@ def test_fixed_filters_have_their_closed_form(name: str, scale: int) -> None:
     two = response.phase_kernels(build(name, 1, 1, scale=scale, spatial_dims=2))[0, 0]
     torch.testing.assert_close(two, torch.einsum("am,bn->abmn", one, one), rtol=0, atol=1e-10)
     torch.testing.assert_close(response.phase_gains(build(name, 1, 1, scale=scale))[0, 0], two.sum((2, 3)))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_fourier_interpolation_is_the_dirichlet_kernel(scale: int) -> None:
+    one = response.phase_kernels(build("fft", 1, 1, scale=scale, spatial_dims=1))[0, 0]
+    torch.testing.assert_close(one, dirichlet(scale, 129), rtol=0, atol=1e-10)
+    two = response.phase_kernels(build("fft", 1, 1, scale=scale))[0, 0]
+    axis = dirichlet(scale, 33)
+    torch.testing.assert_close(two, torch.einsum("am,bn->abmn", axis, axis), rtol=0, atol=1e-10)
+    gains = response.phase_gains(build("fft", 1, 1, scale=scale))
+    torch.testing.assert_close(gains, torch.ones_like(gains), rtol=0, atol=1e-10)
+
+
+def test_haar_is_four_orthonormal_sign_patterns() -> None:
+    kernels = response.phase_kernels(build("haar", 4, 1))[0, ..., 0, 0]
+    rows = torch.tensor([[1.0, 1.0], [1.0, -1.0]]).double()
+    expected = torch.stack([torch.outer(a, b) / 2 for a in rows for b in rows])
+    torch.testing.assert_close(kernels, expected, rtol=0, atol=1e-10)
+
+
+def test_additive_bilinear_is_bilinear_of_four_channels() -> None:
+    kernels = response.phase_kernels(build("bilinear_additive", 8, 2))
+    bilinear = response.phase_kernels(build("bilinear", 1, 1))[0, 0]
+    for o, i in ((o, i) for o in range(2) for i in range(8)):
+        torch.testing.assert_close(kernels[o, i], bilinear * (i // 4 == o), rtol=0, atol=1e-10)
+
+
+def test_every_fixed_filter_is_compared_with_its_closed_form() -> None:
+    def learns(name: str) -> bool:
+        layer = build(name, 2, 2, spatial_dims=supported(name, "dims", (1, 2)), scale=supported(name, "scales", (2,)))
+        return any("change" not in key for key, _ in layer.named_parameters())
+
+    fixed = {name for name in PERIODIC if not learns(name)}
+    assert fixed == {*CLOSED_FORMS, "fft", "haar", "bilinear_additive"}
 
 
 @pytest.mark.parametrize("name", PERIODIC)
