@@ -143,7 +143,7 @@ def describe_one(package: str, name: str) -> Component:
 def _read(package: str, name: str, path: Path, stamp: tuple[int, int]) -> Component:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError, OSError) as error:
+    except (SyntaxError, ValueError, OSError) as error:  # ValueError: not UTF-8, or a null byte
         return Component(name, name, "", {}, (), path, f"{type(error).__name__}: {error}")
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
     literals, scope, entry = _literals(tree.body), tree.body, _package_literal(package, "ENTRY", "measure")
