@@ -1,0 +1,258 @@
+"""The metric audit: defects of known kind and level against every measure, ours and the published ones side by side.
+
+Protocol. A set is a few photographs. Clean sets give each bin of a measure (a scalar is one bin) its mean and standard
+deviation; a set's score is its largest deviation over the bins, in standard deviations; 95 % of further clean sets
+score below the threshold. A measure *detects* a level if it flags 90 % of the sets at this level and at all higher
+ones; its false-positive rate is the share of clean sets *of other photographs* that it flags. This gives every
+published curve an ideal observer who knows the clean distribution of each bin. Only `periodicity_test` decides by
+itself, at p < 5 %, knowing no clean photographs.
+
+Measures see the images only, not the originals: what is paired (reconstruction error, the residual's tone) changes at
+any level, and tells no kind from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from analysis import distortions, spectra
+from analysis.measures import (
+    average_spectrum,
+    checkerboard_energy,
+    content_tone,
+    cyclic_coherence,
+    dct_spectrum,
+    phase_variance,
+    radial_spectrum,
+    tone,
+)
+from analysis.statistics import periodicity_test
+from toolkit import catalog, checks
+
+Floats = NDArray[np.float64]
+Respond = Callable[[Tensor], Tensor | float]
+
+#: Of the grids that are looked for: two upsamplings by 2. The lattice has the lines of period 2 too.
+PERIOD = 4
+LEVELS = tuple(range(-70, 1, 5))
+NOMINAL = 0.05
+DETECTED = 0.9
+PUBLISHED = "analysis.measures.published"
+COLUMNS = ("measure", "origin", "distortion", "level_db", "sets", "flagged")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A measure on trial.
+
+    Attributes:
+        name: Of its file.
+        origin: "ours" or "published".
+        respond: Maps images (N, C, H, W) to the measure's bins, or to a p-value if it decides by itself.
+        decides: Whether it returns a p-value.
+    """
+
+    name: str
+    origin: str
+    respond: Respond
+    decides: bool = False
+
+
+def candidates(period: int = PERIOD) -> list[Candidate]:
+    """Return our image measures and every published one, in the order of figures and tables."""
+    ours: dict[str, Respond] = {
+        "checkerboard_energy": partial(checkerboard_energy.checkerboard_energy, period=period),
+        "tone": partial(tone.tone, period=period),
+        "phase_variance": partial(phase_variance.phase_variance, period=period),
+        "cyclic_coherence": partial(cyclic_coherence.cyclic_coherence, period=period),
+        "content_tone": partial(content_tone.content_tone, period=period),
+        "radial_spectrum": lambda images: _decibel(radial_spectrum.radial_spectrum(images)),
+        "average_spectrum": lambda images: _decibel(average_spectrum.average_spectrum(images)),
+        "dct_spectrum": lambda images: _decibel(dct_spectrum.dct_spectrum(images)),
+    }
+    test = Candidate("periodicity_test", "ours", lambda images: periodicity_test(images, period).p_value, decides=True)
+    return [
+        test,
+        *(Candidate(name, "ours", respond) for name, respond in ours.items()),
+        *(Candidate(name, "published", _reading(name)) for name in catalog.names(PUBLISHED)),
+    ]
+
+
+def _reading(name: str) -> Respond:
+    """Return what is read off a published measure: its authors' plot or number, for a set of images.
+
+    By default the function of the file's name, averaged over images where it has one row per image.
+    """
+    module = catalog.load(PUBLISHED, name)
+    if name == "npr":  # the map itself is a network's input
+        return module.npr_energy
+    if name == "schwarz_spectrum":  # plotted logarithmically
+        return lambda images: _decibel(module.schwarz_spectrum(images).mean(0))
+    if name == "stylegan3_spectrum":
+        return lambda images: _decibel(torch.cat(module.slices(module.stylegan3_spectrum(images))))
+
+    def mean(images: Tensor) -> Tensor:
+        found: Tensor = getattr(module, name)(images)
+        return found.mean(0) if found.dim() == 2 and len(found) == len(images) else found
+
+    return mean
+
+
+def _decibel(power: Tensor) -> Tensor:
+    """Return 10 log10 of the bins; the removed mean, which is rounding only, is lifted to 120 dB below the largest."""
+    return 10 * torch.log10(torch.maximum(power, 1e-12 * power.max()).clamp(min=1e-300))
+
+
+def run(
+    *,
+    images: Tensor,
+    seed: int,
+    others: Tensor | None = None,
+    levels: Sequence[float] = LEVELS,
+    draws: int = 20,
+    size: int = 16,
+    measures: Sequence[Candidate] | None = None,
+) -> pd.DataFrame:
+    """Return how often each measure flags sets of images, per distortion and level.
+
+    Args:
+        images: (N, C, H, W) untouched photographs, N at least twice `size`, sides multiples of 8 from 40;
+            each is cropped by 8 at a random offset.
+        seed: Draws the sets and the noise.
+        others: Photographs for the false-positive rate, best of other scenes; the second half of `images` if not given.
+        levels: In dB, see `distortions`.
+        draws: Sets per level; six times as many clean sets set each threshold.
+        size: Images in a set.
+        measures: `candidates()` by default.
+
+    Returns:
+        Columns `measure`, `origin`, `distortion` ("none" for the false-positive rate), `level_db` (NaN for "none"),
+        `sets` and `flagged` (a share, 0 to 1).
+
+    Raises:
+        ValueError: If there are too few images, or a side is no multiple of 8 or below 40.
+    """
+    images, others = _pools(images, others, size)
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = candidates() if measures is None else list(measures)
+    clean = list(_sets(images, 6 * draws, size, rng))
+    foreign = list(_sets(others, 3 * draws, size, rng))
+    fresh = list(_sets(images, draws, size, rng))
+    rules = [_rule(candidate, clean) for candidate in chosen]
+    rows = [_row(rule, "none", np.nan, foreign) for rule in rules]
+    for name, distort in (distortions.ARTIFACTS | distortions.OTHERS).items():
+        for level in levels:
+            changed = [distort(x, level, generator) for x in fresh]
+            rows += [_row(rule, name, level, changed) for rule in rules]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _pools(images: Tensor, others: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
+    checks.integer("size", size, minimum=2)
+    for pool in (images, others if others is not None else images):
+        spectra.check_finite(spectra.check_images(pool))
+        sides = tuple(pool.shape[2:])
+        if len(sides) != 2 or any(side % 8 or side < 40 for side in sides):
+            raise checks.mismatch("images", "two sides that are multiples of 8, from 40", sides, "crop them")
+    if others is None:
+        images, others = images[: len(images) // 2], images[len(images) // 2 :]
+    if min(len(images), len(others)) < size:
+        raise checks.mismatch("images", f"at least {size} on either side", (len(images), len(others)))
+    return images, others
+
+
+def _sets(pool: Tensor, count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Yield sets of different images, each cropped by 8 pixels at a random offset.
+
+    Patches of one photograph that were cut at multiples of 8 share the phase of its file's own grid; it would count.
+    """
+    height, width = pool.shape[2] - 8, pool.shape[3] - 8
+    for _ in range(count):
+        chosen = rng.permutation(len(pool))[:size]
+        offsets = rng.integers(8, size=(size, 2))
+        crops = [pool[n, :, y : y + height, x : x + width] for n, (y, x) in zip(chosen, offsets, strict=True)]
+        yield torch.stack(crops)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A measure with what it takes to decide."""
+
+    candidate: Candidate
+    mean: Floats
+    deviation: Floats
+    threshold: float
+
+    def flags(self, images: Tensor) -> bool:
+        found = _bins(self.candidate, images)
+        if self.candidate.decides:
+            return bool(found[0] < NOMINAL)
+        return bool(_score(found, self.mean, self.deviation) > self.threshold)
+
+
+def _bins(candidate: Candidate, images: Tensor) -> Floats:
+    return np.atleast_1d(np.asarray(candidate.respond(images), dtype=np.float64)).ravel()
+
+
+def _score(bins: Floats, mean: Floats, deviation: Floats) -> float:
+    return float((np.abs(bins - mean) / deviation).max())
+
+
+def _rule(candidate: Candidate, clean: Sequence[Tensor]) -> _Rule:
+    """Return the rule that clean sets imply: half of them give the bins' distribution, half the threshold."""
+    if candidate.decides:
+        return _Rule(candidate, np.zeros(1), np.ones(1), np.nan)
+    bins = np.stack([_bins(candidate, images) for images in clean])
+    known, fresh = bins[::2], bins[1::2]
+    mean = known.mean(0)
+    # a bin that never changes would make any change infinite: rounding is no change
+    deviation = np.maximum(known.std(0, ddof=1), 1e-9 * np.abs(mean).max() + 1e-300)
+    scores = [_score(one, mean, deviation) for one in fresh]
+    return _Rule(candidate, mean, deviation, float(np.quantile(scores, 1 - NOMINAL)))
+
+
+def _row(rule: _Rule, distortion: str, level: float, sets: Sequence[Tensor]) -> tuple[object, ...]:
+    flagged = float(np.mean([rule.flags(images) for images in sets]))
+    return (rule.candidate.name, rule.candidate.origin, distortion, level, len(sets), flagged)
+
+
+def thresholds(audit: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per measure: `origin`, `false_positives`, and the detection threshold in dB per distortion.
+
+    The threshold is where the share of flagged sets crosses 90 %, interpolated; the lowest level if that is above
+    already; NaN if the highest level is not detected.
+
+    Args:
+        audit: What `run` returned.
+    """
+    rows = []
+    for (measure, origin), part in audit.groupby(["measure", "origin"], sort=False):
+        row: dict[str, object] = {"measure": measure, "origin": origin}
+        for distortion, found in part.groupby("distortion", sort=False):
+            if distortion == "none":
+                row["false_positives"] = float(found["flagged"].iloc[0])
+            else:
+                ordered = found.sort_values("level_db")
+                row[str(distortion)] = _crossing(ordered["level_db"].to_numpy(), ordered["flagged"].to_numpy())
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _crossing(levels: Floats, flagged: Floats) -> float:
+    below = np.flatnonzero(flagged < DETECTED)
+    if not len(below):
+        return float(levels[0])
+    last = below[-1]
+    if last == len(levels) - 1:
+        return np.nan
+    pair = slice(last, last + 2)
+    return float(np.interp(DETECTED, flagged[pair], levels[pair]))
