@@ -19,12 +19,14 @@ class Trial:
     Attributes:
         model: The network in eval mode, with `encode(images) -> (latents, contexts)`, `decode(latents, contexts)`
             and `upsamplers` (the decoder's, in the order in which they run).
-        target: Held-out images, (N, C, *spatial), float32 in [0, 1].
-        reconstruction: What the model makes of `target`, same shape, not clipped.
+        target: What the model should make of held-out images, (N, C, *spatial): the images themselves, float32 in
+            [0, 1], or one-hot classes.
+        reconstruction: What it makes of them, of the shape of `target`: not clipped, or class probabilities.
         scale: Factor of one upsampler, s.
         period: Accumulated stride of the decoder, L, in pixels.
         margin: Width of the border that the padding may reach, in pixels; measures crop it.
         needs_context: The decoder sees encoder indices or features, so latents alone do not decode.
+        shown: The images that the model was shown, (N, C_in, *spatial), where they are not the target.
     """
 
     model: nn.Module
@@ -34,6 +36,12 @@ class Trial:
     period: int
     margin: int
     needs_context: bool = False
+    shown: Tensor | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """The images that the model was shown."""
+        return self.target if self.shown is None else self.shown
 
     @property
     def residual(self) -> Tensor:
@@ -47,9 +55,9 @@ class Trial:
 
     def constant(self, levels: tuple[float, ...], size: int) -> Tensor:
         """Return constant images, (len(levels), C, size, ...); arguments as `flat`."""
-        spatial = (1,) * (self.target.dim() - 2)
-        grey = torch.tensor(levels, dtype=self.target.dtype, device=self.target.device).reshape(-1, 1, *spatial)
-        return grey.expand(-1, self.target.shape[1], *(size,) * len(spatial)).contiguous()
+        spatial = (1,) * (self.inputs.dim() - 2)
+        grey = torch.tensor(levels, dtype=self.inputs.dtype, device=self.inputs.device).reshape(-1, 1, *spatial)
+        return grey.expand(-1, self.inputs.shape[1], *(size,) * len(spatial)).contiguous()
 
     def flat(self, levels: tuple[float, ...], size: int) -> Tensor:
         """Return what the model makes of constant images, (len(levels), C, size, ...).

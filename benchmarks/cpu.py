@@ -55,9 +55,9 @@ def train_ours(arm: str, steps: int, seed: int) -> float:
 
     torch.set_num_threads(1)
     run = spec(arm, steps, seed)
-    images = build.images(run.images, "train")
+    data = build.data(run, "train")
     began = time.perf_counter()
-    loop.train(build.model(run, 3), images, build.recipe(run), seed=seed)
+    loop.train(build.model(run, data), data.inputs, build.recipe(run), seed=seed)
     return time.perf_counter() - began
 
 
@@ -167,16 +167,18 @@ def gemm_fractions(steps: int) -> dict[str, Any]:
     peaks = []
     for arm in ARMS:
         run = spec(arm, steps)
-        images = build.images(run.images, "train")
+        data = build.data(run, "train")
         counter = FlopCounterMode(display=False)
         with counter:
-            build.model(run, 3)(images[:16]).square().mean().backward()
-        loop.train(build.model(run, 3), images, build.recipe(spec(arm, 3)), seed=0)
+            build.model(run, data)(data.inputs[:16]).square().mean().backward()
+        loop.train(build.model(run, data), data.inputs, build.recipe(spec(arm, 3)), seed=0)
         taken = interleaved(
             {
                 "gemm": timed(lambda: [torch.mm(a, b) for _ in range(10)]),
                 "train": timed(
-                    lambda run=run, images=images: loop.train(build.model(run, 3), images, build.recipe(run), seed=0)
+                    lambda run=run, data=data: loop.train(
+                        build.model(run, data), data.inputs, build.recipe(run), seed=0
+                    )
                 ),
             }
         )
@@ -247,11 +249,11 @@ def measuring_share() -> dict[str, Any]:
     path = ROOT / "configs" / "quick.toml"
     study = config.read(path)
     run = next(iter(Grid(study, str(path)))).spec
-    target = build.images(run.images, "test")[: study.measure.images]
-    network = build.model(run, 3)
+    held_out = build.data(run, "test").first(study.measure.images)
+    network = build.model(run, held_out)
 
     def measure() -> None:
-        trial = build.trial(network, target, run, margin=study.measure.margin)
+        trial = build.trial(network, held_out, run, margin=study.measure.margin)
         for name in study.measure.measures:
             catalog.load("analysis.measures", name).measure(trial)
 

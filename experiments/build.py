@@ -4,39 +4,69 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from analysis.trial import Trial
-from experiments.config import Images, RunSpec
+from experiments.config import RunSpec
 from toolkit import catalog
 from toolkit.initializer import initialize
 from toolkit.training.engine import Recipe
 from toolkit.upsampler import Upsampler
 
 
-def images(spec: Images, split: str) -> Tensor:
-    """Return the images of one split; a worker process keeps the last few, since its runs share them."""
-    return _images(spec.source.name, json.dumps(spec.source.options, sort_keys=True), spec.size, spec.seed, split)
+@dataclass(frozen=True)
+class Data:
+    """Images and what a network should make of them; the same tensor where it should reconstruct them."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device) -> Data:
+        """Return the data on a device."""
+        inputs = self.inputs.to(device)
+        return Data(inputs, inputs if self.targets is self.inputs else self.targets.to(device))
+
+    def first(self, count: int) -> Data:
+        """Return the first images."""
+        inputs = self.inputs[:count]
+        return Data(inputs, inputs if self.targets is self.inputs else self.targets[:count])
+
+
+def data(spec: RunSpec, split: str) -> Data:
+    """Return the data of one split; a worker process keeps the last few, since its runs share them."""
+    options = json.dumps(spec.images.source.options, sort_keys=True)
+    classes = spec.train.loss == "cross_entropy"
+    return _data(spec.images.source.name, options, spec.images.size, spec.images.seed, split, classes)
 
 
 @functools.lru_cache(maxsize=4)
-def _images(source: str, options: str, size: int, seed: int, split: str) -> Tensor:
-    return catalog.load("toolkit.images", source).load(split, size, seed=seed, **json.loads(options))
+def _data(name: str, options: str, size: int, seed: int, split: str, classes: bool) -> Data:
+    source, own = catalog.load("toolkit.images", name), json.loads(options)
+    inputs = source.load(split, size, seed=seed, **own)
+    if not classes:
+        return Data(inputs, inputs)
+    one_hot = F.one_hot(source.labels(split, size, seed=seed, **own), source.CLASSES).movedim(-1, 1)
+    return Data(inputs, one_hot.to(inputs.dtype).contiguous())
 
 
-def model(spec: RunSpec, channels: int) -> nn.Module:
-    """Return the untrained network of a run; the same spec gives the same weights.
+def model(spec: RunSpec, sample: Data) -> nn.Module:
+    """Return the untrained network of a run for data like `sample`; the same spec gives the same weights.
 
     Constructors draw from torch's global generator, which is forked and seeded here; the initialization then fills
     the upsamplers' kernels from a generator of its own.
     """
+    channels = {"image_channels": sample.inputs.shape[1]}
+    if sample.targets is not sample.inputs:
+        channels["out_channels"] = sample.targets.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         network = catalog.load("toolkit.networks", spec.network.name)(
-            functools.partial(_upsampler, spec), image_channels=channels, scale=spec.scale, **spec.network.options
+            functools.partial(_upsampler, spec), **channels, scale=spec.scale, **spec.network.options
         )
     generator = torch.Generator().manual_seed(spec.seed)
     for upsampler in network.upsamplers:
@@ -67,38 +97,40 @@ def needs_context(spec: RunSpec) -> bool:
     return bool(catalog.describe_one("toolkit.upsamplers", spec.upsampler.name).flags.get("needs_context"))
 
 
-def trial(network: nn.Module, target: Tensor, spec: RunSpec, *, margin: int) -> Trial:
-    """Return what the measures may see of one trained network."""
+def trial(network: nn.Module, held_out: Data, spec: RunSpec, *, margin: int) -> Trial:
+    """Return what the measures may see of one trained network; logits are shown as class probabilities."""
     network.eval()
     with torch.no_grad():
-        reconstruction = torch.cat([network(batch) for batch in target.split(16)])
+        outputs = torch.cat([network(batch) for batch in held_out.inputs.split(16)])
+    if spec.train.loss == "cross_entropy":
+        outputs = outputs.softmax(1)
     period: Any = network.period
-    return Trial(network, target, reconstruction, spec.scale, period, margin, needs_context(spec))
+    return Trial(network, held_out.targets, outputs, spec.scale, period, margin, needs_context(spec), held_out.inputs)
 
 
-def cost(network: nn.Module, target: Tensor) -> dict[str, int]:
+def cost(network: nn.Module, sample: Data) -> dict[str, int]:
     """Return parameters, multiply-accumulates of one image's forward pass as torch counts them, and period."""
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        network.eval()(target[:1])
+        network.eval()(sample.inputs[:1])
     parameters = sum(p.numel() for p in network.parameters())
     period: Any = network.period
     return {"parameters": parameters, "macs": counter.get_total_flops() // 2, "period": period}
 
 
 def vet(spec: RunSpec, arm: str) -> None:
-    """Build one arm and check that an image comes out as large as it went in.
+    """Build one arm and check that an image comes out as large as it should.
 
     Raises:
         ValueError: Naming the arm, with what its components complain about.
     """
     try:
-        sample = images(spec.images, "train")[:1]
+        sample = data(spec, "train").first(1)
         with torch.no_grad():
-            output = model(spec, sample.shape[1]).eval()(sample)
+            output = model(spec, sample).eval()(sample.inputs)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{arm}: {error}") from None
-    if output.shape != sample.shape:
-        raise ValueError(f"{arm}: expected an output of shape {tuple(sample.shape)}, got {tuple(output.shape)}")
+    if output.shape != sample.targets.shape:
+        raise ValueError(f"{arm}: expected an output of shape {tuple(sample.targets.shape)}, got {tuple(output.shape)}")

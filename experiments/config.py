@@ -82,7 +82,7 @@ class Train(_Model):
     steps: int = Field(ge=0, le=10_000_000)
     batch_size: int = Field(ge=1, le=65536)
     learning_rate: float = Field(gt=0)
-    loss: Literal["mse", "l1"] = "mse"
+    loss: Literal["mse", "l1", "cross_entropy"] = "mse"
     precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
     snapshots: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
 
@@ -104,6 +104,18 @@ class RunSpec(_Model):
     initializer: Initializer
     train: Train
     seed: int = Field(ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> RunSpec:
+        if self.train.loss == "cross_entropy":
+            source = catalog.describe_one("toolkit.images", self.images.source.name)
+            network = catalog.describe_one("toolkit.networks", self.network.name)
+            if "classes" not in source.flags or "out_channels" not in network.options:
+                raise ValueError(
+                    "cross_entropy: expected a source of labelled images and a network with out_channels, got"
+                    f" {source.name} and {network.name}; use labelled_leaves and unet"
+                )
+        return self
 
     @property
     def canonical(self) -> str:

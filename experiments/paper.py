@@ -125,7 +125,7 @@ def study_numbers(records: Records) -> dict[str, Any]:
     arms = {
         row["arm"]: {
             column: {"value": None if pd.isna(row[column]) else float(row[column]), "text": shown[column][row["arm"]]}
-            for column in main_results.COLUMNS
+            for column in main_results.columns(records)
         }
         for _, row in table.iterrows()
     }

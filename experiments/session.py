@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -112,16 +113,24 @@ class Session:
                 seen.add(run.arm)
                 vet(run.spec, run.arm)
 
-    def _executor(self, calls: int) -> tuple[Executor, int]:
+    @functools.cached_property
+    def _executor(self) -> tuple[Executor, int]:
+        """The executor of all tasks, and how many of them it works on at once."""
         from experiments import executors
 
         if self.workers == 0:
             return executors.InlineExecutor(), 1
-        workers = min(self.workers or executors.default_workers(self.device), calls)
+        workers = self.workers or executors.default_workers(self.device)
         return executors.local(workers, self.device), workers
 
+    def close(self) -> None:
+        """End the workers, if there are any."""
+        if "_executor" in self.__dict__:
+            self._executor[0].shutdown()
+            del self._executor
+
     def _execute(self, verb: str, calls: list[Call], *, total: int) -> runner.Summary:
-        executor, workers = self._executor(len(calls))
+        executor, workers = self._executor
         counts: Counter[str] = Counter()
         bar = tqdm(
             total=total,
@@ -143,9 +152,7 @@ class Session:
                 bar.write(f"failed: {key}: {result['why']}", file=sys.stderr)
 
         with bar:
-            summary = runner.execute(calls, executor, window=2 * workers, done=done)
-        executor.shutdown()
-        return summary
+            return runner.execute(calls, executor, window=2 * workers, done=done)
 
     # reporting
 
@@ -228,7 +235,8 @@ class Session:
         for name in paper.COMPANIONS:
             folder = paper.PAPER / "data" / name
             if name != self.name and folder.is_dir():
-                paper.build(collect.load(folder), paper.PAPER, lambda part, name=name: self._say(f"{name}/{part}"))
+                self._say(name)
+                paper.build(collect.load(folder), paper.PAPER)
 
     @staticmethod
     def _say(line: str) -> None:

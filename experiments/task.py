@@ -93,9 +93,9 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
 def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     torch.set_num_threads(place.threads)
     device = engine.pick_device(place.device)
-    images = build.images(spec.images, "train").to(device)
-    network = build.model(spec, images.shape[1]).to(device)
-    cost = build.cost(network, images)
+    data = build.data(spec, "train").to(device)
+    network = build.model(spec, data).to(device)
+    cost = build.cost(network, data)
     keeper = _Keeper(spec, store)
     provenance.reset_peak_memory()
     began = time.monotonic()
@@ -103,7 +103,15 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     resume = tensors_from_bytes(saved) if saved else None
     if resume:
         keeper.weights |= {step: w for step, w in _unpack(resume).items() if step <= int(resume["step"])}
-    outcome = loop.train(network, images, build.recipe(spec), seed=spec.seed, observe=keeper, resume=resume)
+    outcome = loop.train(
+        network,
+        data.inputs,
+        build.recipe(spec),
+        seed=spec.seed,
+        targets=None if data.targets is data.inputs else data.targets,
+        observe=keeper,
+        resume=resume,
+    )
     files = {"spec.json": spec.canonical.encode(), "history.csv": _history(outcome.losses)}
     kept = keeper.weights if outcome.status == "done" else {s: w for s, w in keeper.weights.items() if s < outcome.step}
     files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in sorted(kept.items())}
@@ -189,12 +197,12 @@ def measure_run(run: str, measures: tuple[str, ...], stamp: dict[str, Any], plac
     failures: list[str] = []
     if due and record["kept"]:
         spec = RunSpec.model_validate_json(store.load(run, "spec.json"))
-        target = build.images(spec.images, "test")[: stamp["images"]]
+        held_out = build.data(spec, "test").first(stamp["images"])
         found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
-        network = build.model(spec, target.shape[1])
+        network = build.model(spec, held_out)
         for step in record["kept"]:
             network.load_state_dict(tensors_from_bytes(store.load(run, weights_name(step))))
-            trial = build.trial(network.to(torch.float32), target, spec, margin=stamp["margin"])
+            trial = build.trial(network.to(torch.float32), held_out, spec, margin=stamp["margin"])
             for name in due:
                 try:
                     found[name][step] = catalog.load("analysis.measures", name).measure(trial)

@@ -68,5 +68,5 @@ def _ac_share(gradients: list[Tensor], period: int) -> float:
 def measure(trial: Trial) -> dict[str, float]:
     """Return both shares for the trial's encoder on the first 16 held-out images."""
     model: Any = trial.model
-    mean, energy = gradient_tone(lambda x: model.encode(x)[0], trial.target[:IMAGES], trial.period, margin=trial.margin)
+    mean, energy = gradient_tone(lambda x: model.encode(x)[0], trial.inputs[:IMAGES], trial.period, margin=trial.margin)
     return {"gradient_tone.mean": mean, "gradient_tone.energy": energy}

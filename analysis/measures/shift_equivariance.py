@@ -99,7 +99,7 @@ def _decibel(error: float) -> float:
 
 def measure(trial: Trial) -> dict[str, float]:
     """Return both numbers for the first 16 held-out images; NaN where they are too small for the margin."""
-    images = trial.target[:IMAGES]
+    images = trial.inputs[:IMAGES]
     if min(images.shape[2:]) < 2 * trial.margin + 3 * trial.period + 5:
         return dict.fromkeys(UNITS, nan)
     whole, half = shift_equivariance(trial.model, images, trial.period, margin=trial.margin)

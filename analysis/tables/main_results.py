@@ -23,14 +23,23 @@ COLUMNS = {
     "energy": ("checkerboard_energy.residual", "end", ".1e"),
     "PSNR (dB)": ("reconstruction.psnr", "end", ".2f"),
     "SSIM": ("reconstruction.ssim", "end", ".3f"),
+    "IoU": ("segmentation.iou", "end", ".3f"),
+    "boundary IoU": ("segmentation.boundary_iou", "end", ".3f"),
 }
+#: Quality of the output, by the task's first column that the records have.
+QUALITY = ("PSNR (dB)", "IoU")
+
+
+def columns(records: Records) -> dict[str, tuple[str, str, str]]:
+    """Return the columns that the records have numbers for."""
+    return {column: how for column, how in COLUMNS.items() if records.has(how[0])}
 
 
 def build(records: Records) -> pd.DataFrame:
     """Return one row per arm, formatted; `numbers` gives the raw values."""
     raw = numbers(records)
     shown = raw[["arm", "seeds", "parameters"]].copy()
-    for column, (_, _, form) in COLUMNS.items():
+    for column, (_, _, form) in columns(records).items():
         cells = zip(raw[column], raw[f"{column} low"], raw[f"{column} high"], strict=True)
         shown[column] = [cell(mean, low, high, form) for mean, low, high in cells]
     shown["diverged"] = raw["diverged"]
@@ -40,8 +49,8 @@ def build(records: Records) -> pd.DataFrame:
 def brief(records: Records) -> list[dict[str, str]]:
     """Return the few columns that fit a terminal."""
     table = build(records)
-    keep = {"arm": "upsampler, initialization", "tone": "tone", "energy": "energy", "PSNR (dB)": "PSNR (dB)"}
-    return [{title: str(row[column]) for column, title in keep.items()} for _, row in table.iterrows()]
+    keep = [column for column in ("arm", "tone", "energy", *QUALITY) if column in table]
+    return [{column: str(row[column]) for column in keep} for _, row in table.iterrows()]
 
 
 def findings(records: Records) -> str:
@@ -52,7 +61,8 @@ def findings(records: Records) -> str:
     if len(table) < 2:
         return ""
     said = []
-    for column, best in (("tone", False), ("PSNR (dB)", True)):
+    quality = [(column, True) for column in QUALITY if column in table]
+    for column, best in (("tone", False), *quality):
         ranked = table.sort_values(column, ascending=not best, kind="stable")["arm"]
         first, last = ranked.iloc[0], ranked.iloc[-1]
         word = "highest" if best else "smallest"
@@ -69,7 +79,7 @@ def findings(records: Records) -> str:
 
 def numbers(records: Records) -> pd.DataFrame:
     """Return one row per arm: mean, low and high of every column, and the counts of runs."""
-    tables = {column: records.metric(metric, step=step) for column, (metric, step, _) in COLUMNS.items()}
+    tables = {column: records.metric(metric, step=step) for column, (metric, step, _) in columns(records).items()}
     rows = []
     for arm, runs in records.runs.groupby("arm", sort=False):
         row = {

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from toolkit import checks
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
-LOSSES = ("mse", "l1")
+LOSSES = ("mse", "l1", "cross_entropy")
 #: Steps between two looks at the losses: often enough to stop early, rarely enough not to stall a GPU.
 CHECK_EVERY = 25
 
@@ -26,7 +26,7 @@ class Recipe:
         batch_size: Images per step.
         learning_rate: Adam's step size, constant.
         betas: Adam's decay rates.
-        loss: `mse` or `l1`, mean over all values.
+        loss: `mse` or `l1`, mean over all values; `cross_entropy`, mean over pixels, of logits against one-hot targets.
         precision: `float32` (without TF32), `tf32`, `bfloat16` (autocast) or `float64`.
     """
 
@@ -101,8 +101,13 @@ def memory_format(images: Tensor) -> torch.memory_format:
 
 
 def loss_function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss of a recipe: mean over all values."""
-    return {"mse": F.mse_loss, "l1": F.l1_loss}[name]
+    """Return the loss of a recipe, a function of (output, target)."""
+    functions: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "mse": F.mse_loss,
+        "l1": F.l1_loss,
+        "cross_entropy": F.cross_entropy,
+    }
+    return functions[name]
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, losses: Tensor, step: int) -> dict[str, Tensor]:

@@ -20,16 +20,18 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    targets: Tensor | None = None,
     observe: Observer | None = None,
     resume: dict[str, Tensor] | None = None,
 ) -> Outcome:
-    """Train `model` in place to reconstruct `images`, on the device where both lie.
+    """Train `model` in place to make `targets` of `images`, on the device where all of them lie.
 
     Args:
-        model: Maps a batch (B, C, *spatial) to its reconstruction.
+        model: Maps a batch (B, C, *spatial) to an output of the targets' shape.
         images: Resident training images, (N, C, *spatial).
         recipe: How to train.
         seed: Seed of the order of the images.
+        targets: What the outputs are compared with, (N, ...); the images themselves by default.
         observe: Called before the first and after every step.
         resume: A state that `observe` was given, to go on from; bit-exact under the same thread count.
     """
@@ -37,6 +39,7 @@ def train(
     dtype = torch.float64 if recipe.precision == "float64" else torch.float32
     model.train().to(memory_format=layout, dtype=dtype)  # type: ignore[call-overload]
     images = images.to(dtype).contiguous(memory_format=layout)
+    targets = images if targets is None else targets.to(dtype).contiguous(memory_format=layout)
     table = engine.index_table(recipe.steps, recipe.batch_size, len(images), seed=seed).to(images.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     losses = torch.zeros(recipe.steps, dtype=torch.float32, device=images.device)
@@ -50,7 +53,8 @@ def train(
             if step == recipe.steps:
                 break
             batch = images[table[step]]
-            loss = loss_of(model(batch).to(batch.dtype), batch)
+            target = batch if targets is images else targets[table[step]]
+            loss = loss_of(model(batch).to(target.dtype), target)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
