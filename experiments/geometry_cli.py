@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -252,6 +255,8 @@ def _picture(counts: Any, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from experiments.store import write
+
     figure = Figure(figsize=(6, 2.2) if counts.ndim == 1 else (4.6, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -264,7 +269,11 @@ def _picture(counts: Any, path: Path) -> None:
         axes.invert_yaxis()
         figure.colorbar(area, label="taps")
     try:
-        figure.savefig(path, dpi=200)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=path.suffix[1:] or "png", dpi=200)
+        write(path, buffer.getvalue())
     except (ValueError, OSError) as error:
         raise click.UsageError(f"--output {path}: {error}") from error
 

@@ -1,0 +1,322 @@
+"""The house rules, read from the syntax trees: who may import what, and who may write."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import toolkit
+
+ROOT = Path(toolkit.__file__).parents[1]
+LAYERS = ("toolkit", "analysis", "experiments")
+#: Packages of ours that a layer may import.
+MAY_IMPORT = {"toolkit": {"toolkit"}, "analysis": {"toolkit", "analysis"}, "experiments": set(LAYERS)}
+#: Third-party and standard modules that only some places may import; a place is a prefix of the path.
+ONLY_IN = {
+    "seaborn": ("analysis/figures/",),
+    "matplotlib": ("analysis/figures/", "experiments/"),
+    "click": ("experiments/",),
+    "tqdm": ("experiments/",),
+    # one estimator; published metrics keep their own, some upsamplers are defined by a transform, and so are JPEG
+    # blocks (distortions) and the deconvolution of a claim
+    "torch.fft": ("analysis/spectra.py", "analysis/measures/published/", "toolkit/upsamplers/", "experiments/claims/"),
+    "numpy.fft": ("analysis/spectra.py",),
+    "scipy.fft": ("analysis/spectra.py", "analysis/distortions.py"),
+    "safetensors": ("experiments/", "toolkit/training/"),
+    "concurrent.futures": ("experiments/",),
+    "multiprocessing": ("experiments/",),
+    "subprocess": ("experiments/",),
+}
+#: Parts of them that only move or name frequencies.
+HARMLESS = ("torch.fft.fftfreq", "torch.fft.rfftfreq", "torch.fft.fftshift", "torch.fft.ifftshift")
+NOWHERE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+#: Runs text that stands in the same file: the founding article's listings, which are what its claims are about.
+RUNS_ITS_OWN_TEXT = "experiments/claims/_listings.py"
+#: The only file that opens anything for writing.
+WRITER = "experiments/store.py"
+WRITING_CALLS = (
+    *("write_text", "write_bytes", "savefig", "imsave", "save_file", "torch.save", "numpy.save", "to_parquet"),
+    *("np.save", "np.savez", "np.savez_compressed", "np.savetxt"),
+    *("os.replace", "os.rename", "os.link", "os.symlink", "os.truncate"),
+    *("shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "shutil.move"),
+)
+HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "skimage", "PIL", "pydantic", "typst")
+#: Modules that the command line loads before it knows the command: `--help` must not wait for torch.
+LIGHT = ("experiments/cli.py", "experiments/__main__.py", "toolkit/catalog.py")
+
+
+def sources() -> list[Path]:
+    return sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+
+
+def key(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+FILES = {key(path): parsed(path) for path in sources()}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield every dotted module that a tree imports, `from a import b` as a.b too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def dotted(node: ast.expr) -> str:
+    """Return a.b.c of an attribute chain; what it starts with is `?` unless it is a name."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield dotted(node.func), node
+
+
+def test_there_is_something_to_read() -> None:
+    assert {name.split("/")[0] for name in FILES} == set(LAYERS)
+    assert len(FILES) > 60
+
+
+def test_imports_point_one_way() -> None:
+    others = {*LAYERS, "tests", "benchmarks", "paper"}
+    wrong = {
+        f"{name} imports {module}"
+        for name, tree in FILES.items()
+        for module in imports(tree)
+        if module.split(".")[0] in others - MAY_IMPORT[name.split("/")[0]]
+    }
+    assert not wrong
+
+
+def test_third_parties_stay_in_their_place() -> None:
+    wrong = {
+        f"{name}: {package} belongs in {' or '.join(places)}"
+        for name, tree in FILES.items()
+        for module in used(tree)
+        for package, places in {**ONLY_IN, **dict.fromkeys(NOWHERE, ("nowhere",))}.items()
+        if within(module, package) and not name.startswith(places)
+    }
+    assert not wrong
+
+
+def used(tree: ast.AST) -> set[str]:
+    """Return what a tree imports, and the attribute chains in it, such as torch.fft.rfft."""
+    chains = {dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    chains = {chain for chain in chains if not any(harmless.startswith(chain) for harmless in HARMLESS)}
+    return {*imports(tree), *(chain for chain in chains if not chain.startswith(HARMLESS))}
+
+
+def test_nothing_runs_what_it_reads() -> None:
+    wrong = {
+        f"{name}:{call.lineno}: {ast.unparse(call)[:80]}"
+        for name, tree in FILES.items()
+        for function, call in calls(tree)
+        if runs_code(function, call) and not (name == RUNS_ITS_OWN_TEXT and function in ("exec", "compile"))
+    }
+    assert not wrong
+
+
+def runs_code(function: str, call: ast.Call) -> bool:
+    keywords = {k.arg: getattr(k.value, "value", None) for k in call.keywords}
+    if function in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"):
+        return True
+    if function == "torch.load" or "weights_only" in keywords:
+        return keywords.get("weights_only") is not True
+    return keywords.get("allow_pickle", False) is not False or function.endswith(("read_pickle", "to_pickle"))
+
+
+def first(call: ast.Call) -> ast.expr | None:
+    return call.args[0] if call.args else None
+
+
+def into_memory(call: ast.Call, tree: ast.AST) -> bool:
+    """Tell whether the first argument is a variable that holds `io.BytesIO()` or `io.StringIO()`."""
+    target = first(call)
+    buffers = {
+        name.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if dotted(node.value.func).split(".")[-1] in ("BytesIO", "StringIO")
+        for name in node.targets
+        if isinstance(name, ast.Name)
+    }
+    return isinstance(target, ast.Name) and target.id in buffers
+
+
+def to_the_system(call: ast.Call) -> bool:
+    """Tell whether what is opened is no file of anybody's: /dev/null or a switch in /proc."""
+    target = first(call)
+    if isinstance(target, ast.Constant):
+        return str(target.value).startswith(("/proc/", "/dev/"))
+    return target is not None and dotted(target) == "os.devnull"
+
+
+def opens_for_writing(function: str, call: ast.Call) -> bool:
+    keywords = {k.arg: k.value for k in call.keywords}
+    if function == "os.open":
+        text = ast.unparse(call)
+        return any(flag in text for flag in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC"))
+    if function in ("open", "io.open"):
+        mode = keywords.get("mode", call.args[1] if len(call.args) > 1 else None)
+    elif function.endswith(".open") and function not in ("Image.open", "webbrowser.open"):
+        mode = keywords.get("mode", first(call))  # pathlib.Path.open(mode)
+    else:
+        return False
+    value = getattr(mode, "value", "r" if mode is None else None)
+    return isinstance(value, str) and len(value) <= 3 and bool(set(value) & set("wax+"))
+
+
+def test_only_the_store_writes() -> None:
+    wrong = {
+        f"{name}:{call.lineno}: {ast.unparse(call)[:80]}"
+        for name, tree in FILES.items()
+        for function, call in calls(tree)
+        if name != WRITER and writes(function, call) and not into_memory(call, tree) and not to_the_system(call)
+    }
+    assert not wrong, f"only {WRITER} writes files"
+
+
+def writes(function: str, call: ast.Call) -> bool:
+    if function.endswith((".to_csv", ".to_latex", ".to_json", ".to_html")):  # without a path they return text
+        return bool(call.args)
+    return any(within_call(function, writer) for writer in WRITING_CALLS) or opens_for_writing(function, call)
+
+
+def within_call(function: str, writer: str) -> bool:
+    return function == writer or function.endswith("." + writer)
+
+
+def at_import(tree: ast.Module) -> Iterator[str]:
+    """Yield what is imported when the module is, that is outside functions and `if TYPE_CHECKING`."""
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(node)
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def reachable(name: str) -> set[str]:
+    """Return all modules that importing a file imports, through our own files."""
+    found: set[str] = set()
+    pending = [name]
+    done: set[str] = set()
+    while pending:
+        current = pending.pop()
+        if current in done:
+            continue
+        done.add(current)
+        for module in at_import(FILES[current]):
+            found.add(module)
+            pending.extend(ours(module))
+    return found
+
+
+def ours(module: str) -> Iterator[str]:
+    """Yield the files of a dotted module of ours and of its packages; the last part may be a name inside it."""
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        base = "/".join(parts[:length])
+        yield from (name for name in (f"{base}.py", f"{base}/__init__.py") if name in FILES)
+
+
+@pytest.mark.parametrize("name", [name for name in LIGHT if (ROOT / name).exists()])
+def test_the_command_line_starts_without_heavy_imports(name: str) -> None:
+    heavy = {module for module in reachable(name) for package in HEAVY if within(module, package)}
+    assert not heavy
+
+
+def test_importing_has_no_effects() -> None:
+    """No module sets global state or prints when it is imported."""
+    wrong = {
+        f"{name}:{node.lineno}: {ast.unparse(node)[:80]}"
+        for name, tree in FILES.items()
+        for node in tree.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    }
+    assert not wrong
+
+
+def test_science_is_silent() -> None:
+    wrong = {
+        f"{name}:{call.lineno}"
+        for name, tree in FILES.items()
+        for function, call in calls(tree)
+        if name.startswith(("toolkit/", "analysis/")) and function in ("print", "warnings.warn")
+    }
+    assert not wrong
+
+
+SAMPLES = {
+    "path.write_text('x')": True,
+    "os.replace(a, b)": True,
+    "text.replace('a', 'b')": False,
+    "figure.savefig(path)": True,
+    "torch.save(model, path)": True,
+    "table.to_csv(path)": True,
+    "table.to_csv(index=False)": False,
+    "open(path, 'w')": True,
+    "open(path, mode='a+b')": True,
+    "open(path)": False,
+    "open(path, 'rb')": False,
+    "path.open('w')": True,
+    "path.open()": False,
+    "os.open(path, os.O_WRONLY | os.O_CREAT)": True,
+    "os.open(path, os.O_RDONLY)": False,
+    "Docket.open(results, budget)": False,
+    "Image.open(path)": False,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), list(SAMPLES.items()))
+def test_a_write_is_recognised(text: str, expected: bool) -> None:
+    ((function, call),) = calls(ast.parse(text))
+    assert writes(function, call) is expected
+
+
+CODE = {
+    "eval(text)": True,
+    "model.eval()": False,
+    "torch.load(path)": True,
+    "torch.load(path, weights_only=False)": True,
+    "torch.load(path, weights_only=True)": False,
+    "np.load(path, allow_pickle=True)": True,
+    "np.load(path, allow_pickle=False)": False,
+    "pd.read_pickle(path)": True,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), list(CODE.items()))
+def test_running_what_is_read_is_recognised(text: str, expected: bool) -> None:
+    ((function, call),) = calls(ast.parse(text))
+    assert runs_code(function, call) is expected
+
+
+def test_supported_pythons_can_parse_everything() -> None:
+    assert sys.version_info >= (3, 11)
+    for path in sources():
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 11))
