@@ -69,14 +69,20 @@ class Trial:
         with torch.no_grad():
             return self.model(self.constant(levels, size))
 
+    @property
+    def reach(self) -> int:
+        """Whole periods that are cropped where images can be as large as one likes: twice the margin, eight at least.
+
+        On a constant image the border is all there is to see beside the grid, so even its tail must be out.
+        """
+        return max(8, -(-2 * self.margin // self.period))
+
     def flat_interior(self, levels: tuple[float, ...], cells: int = 4) -> Tensor:
-        """Return what the model makes of constant images, its border cropped, (len(levels), C, cells * period, ...).
+        """Return what the model makes of constant images, far from the border, (len(levels), C, cells * period, ...).
 
         What is left after the crop is exactly periodic, so a few periods are as good as many.
         """
-        start = -(-self.margin // self.period) * self.period
-        side = start + (cells + -(-self.margin // self.period)) * self.period
-        images = self.flat(levels, side)
+        images = self.flat(levels, (cells + 2 * self.reach) * self.period)
         for axis in range(2, images.dim()):
-            images = images.narrow(axis, start, cells * self.period)
+            images = images.narrow(axis, self.reach * self.period, cells * self.period)
         return images

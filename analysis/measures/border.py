@@ -12,7 +12,6 @@ from math import nan, sqrt
 from torch import Tensor
 
 from analysis import spectra
-from analysis.measures.tone import phase_means
 from analysis.trial import Trial
 from toolkit import checks
 
@@ -62,10 +61,10 @@ def measure(trial: Trial) -> dict[str, float]:
     if not trial.margin:
         return dict.fromkeys(UNITS, nan)
     band, inside = border(trial.residual, trial.margin)
-    side = (-(-2 * trial.margin // trial.period) + 4) * trial.period
-    flat = trial.flat((0.5,), side).double()
-    means = phase_means(spectra.interior(flat, trial.period, trial.margin), trial.period)
-    grid = means.repeat(1, 1, *(side // trial.period for _ in flat.shape[2:]))  # the interior starts at phase 0
+    cells = 2 * trial.reach
+    flat = trial.flat((0.5,), cells * trial.period).double()
+    # one cell from far inside, repeated: what the image would be without a border
+    grid = trial.flat_interior((0.5,), cells=1).double().repeat(1, 1, *(cells for _ in flat.shape[2:]))
     return {
         "border.band_rms": band,
         "border.interior_rms": inside,

@@ -30,7 +30,7 @@ UNITS = {
 }
 
 
-def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: int, *, margin: int = 0) -> Tensor:
+def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: int, *, reach: int = 8) -> Tensor:
     """Return what the decoder makes of spatially constant latents, border cropped, (N, C, 4 period, ...), float64.
 
     Its `tone` is the probe's reading: four periods are as good as any number, it repeats.
@@ -39,7 +39,7 @@ def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: i
         decode: Maps (N, C_latent, *low) to (N, C, *(period * low)).
         latents: (N, C_latent, 1, ..., 1): one latent vector per row.
         period: In pixels, the product of the decoder's strides.
-        margin: Border that padding reaches, in pixels.
+        reach: Latent cells that are added and cropped again at every edge, so that padding does not show.
 
     Raises:
         ValueError: If the latents are not constant vectors.
@@ -49,10 +49,10 @@ def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: i
     """
     if any(side != 1 for side in spectra.check_images(latents, "latents").shape[2:]):
         raise checks.mismatch("latents", "one position, (n, c, 1, ...)", tuple(latents.shape), "average over positions")
-    cells = 4 + 2 * -(-margin // period)
+    cells = 4 + 2 * checks.integer("reach", reach, minimum=0)
     with torch.no_grad():
         images = decode(latents.expand(*latents.shape[:2], *(cells,) * (latents.dim() - 2)).contiguous())
-    return spectra.interior(images, period, margin)
+    return spectra.interior(images, period, reach * period)
 
 
 def measure(trial: Trial) -> dict[str, float]:
@@ -60,7 +60,7 @@ def measure(trial: Trial) -> dict[str, float]:
     if trial.needs_context:
         return dict.fromkeys(UNITS, nan)
     model: Any = trial.model
-    images = decoder_probe(model.decode, _flat_latents(trial), trial.period, margin=trial.margin)
+    images = decoder_probe(model.decode, _flat_latents(trial), trial.period, reach=trial.reach)
     tones = torch.tensor([tone(image[None], trial.period) for image in images], dtype=torch.float64)
     fractions = [tone_fraction(image[None], trial.period) for image in images]
     return {
@@ -71,9 +71,9 @@ def measure(trial: Trial) -> dict[str, float]:
 
 def _flat_latents(trial: Trial) -> Tensor:
     """Return the latents of constant images far from the border, (levels, C_latent, 1, ..., 1)."""
-    cells = 4 + 2 * -(-trial.margin // trial.period)
     model: Any = trial.model
     with torch.no_grad():
-        latents: Tensor = model.encode(trial.constant(LEVELS, cells * trial.period))[0]
-    inner = spectra.interior(latents, 1, (latents.shape[-1] - 1) // 2 - 1)
-    return inner.mean(tuple(range(2, inner.dim())), keepdim=True).to(latents.dtype)
+        latents: Tensor = model.encode(trial.constant(LEVELS, (2 * trial.reach + 1) * trial.period))[0]
+    for axis in range(2, latents.dim()):
+        latents = latents.narrow(axis, latents.shape[axis] // 2, 1)
+    return spectra.check_finite(latents, "latents")
