@@ -196,7 +196,7 @@ def test_only_the_store_writes() -> None:
 
 
 def writes(function: str, call: ast.Call) -> bool:
-    if function.endswith((".to_csv", ".to_latex", ".to_json", ".to_html")):  # without a path they return text
+    if function.endswith((".to_csv", ".to_latex", ".to_html")):  # without a path they return text
         return bool(call.args)
     return any(within_call(function, writer) for writer in WRITING_CALLS) or opens_for_writing(function, call)
 

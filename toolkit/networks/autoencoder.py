@@ -51,7 +51,8 @@ class Autoencoder(nn.Module):
         self.scale = checks.integer("autoencoder: scale", scale, minimum=2)
         self.depth = checks.integer("autoencoder: depth", depth)
         self.downsampling = checks.choice("autoencoder: downsampling", downsampling, DOWNSAMPLING)
-        self.spatial_dims = checks.integer("autoencoder: spatial_dims", spatial_dims)
+        self.spatial_dims = checks.choice("autoencoder: spatial_dims", spatial_dims, (1, 2, 3))
+        checks.integer("autoencoder: latent_channels", latent_channels)
         widths = [checks.integer("autoencoder: width", width) * 2**stage for stage in range(depth)]
         conv = convolution(spatial_dims)
         stride = scale if downsampling == "strided" else 1
