@@ -211,9 +211,6 @@ class _Audit:
         tone_db = phases.decibel(output.tone, output.reference)
         maps = {
             "flat": [self._map(flat.output, output.name) for flat in flats],
-            "ramp": [
-                self._map(self._plainly(probes.ramp(self.given, self.dims, a)), output.name) for a in range(self.dims)
-            ],
             "noise": [self._map(noisy, output.name)],
             "given": [self._map(self.plain, output.name)],
         }
@@ -222,13 +219,14 @@ class _Audit:
         clean = tone_db <= self.threshold_db
         period = self._period(output)
         noise = phases.centre(maps["noise"][0], period)
+        tones, ramp = {probe: self._tones(output, x) for probe, x in maps.items()}, self._ramp_tones(output)
         return Report(
             clean=clean,
-            verdict=verdict(clean, tone_db, self.threshold_db, layers, worst),
+            verdict=verdict(clean, tone_db, self.threshold_db, layers, worst) + self._warning(clean, ramp, layers),
             layers=layers,
             tone_db=tone_db,
             threshold_db=self.threshold_db,
-            tones={probe: self._tones(output, x) for probe, x in maps.items()},
+            tones=tones | ({"ramp": ramp} if ramp else {}),
             phase_variance_db={probe: self._variances(output, maps[probe]) for probe in ("noise", "given")},
             period=period,
             output=output.name,
@@ -244,6 +242,25 @@ class _Audit:
         return {
             phases.name_of(p): phases.decibel(_mean(tones[p] for tones in found), output.reference) for p in found[0]
         }
+
+    def _ramp_tones(self, output: _Judged) -> dict[str, float]:
+        """Return the grid that runs across a ramp, which itself and any staircase it becomes run along."""
+        found: dict[str, list[float]] = {}
+        for axis in range(self.dims):
+            run = self._run(probes.ramp(self.given, self.dims, axis), Plan(circular=True))
+            x, periods = phases.across(self._map(run.output, output.name), axis, output.periods)
+            for period, power in phases.tone_by_period(x, periods).items():
+                found.setdefault(str(max(period)), []).append(power)
+        return {name: phases.decibel(_mean(powers), output.reference) for name, powers in sorted(found.items())}
+
+    def _warning(self, clean: bool, ramp: dict[str, float], layers: Sequence[Layer]) -> str:
+        """Return a hint where the grid shows on slopes only and a shuffle has its axes in the unusual order."""
+        swapped = [layer.name for layer in layers if "order (w h)" in layer.note]
+        if not (clean and swapped and max(ramp.values(), default=phases.FLOOR_DB) > self.threshold_db):
+            return ""
+        strength = max(ramp.values())
+        named = ", ".join(swapped)
+        return f" But a grid of {strength:.1f} dB runs across slopes: check the sub-pixel order of {named}."
 
     def _variances(self, output: _Judged, maps: Sequence[Tensor]) -> dict[str, float]:
         found = {}

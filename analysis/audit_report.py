@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from analysis.tracing.phases import FLOOR_DB
+
 #: Default limit of the tone, in dB relative to the output's contrast; see `analysis.audit.audit`.
 THRESHOLD_DB = -50.0
 
@@ -157,9 +159,9 @@ def _row(layer: Layer) -> tuple[str, ...]:
 
 
 def _db(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} dB"
+    return "-" if value is None else "none" if value <= FLOOR_DB else f"{value:.1f} dB"
 
 
 def _probe(name: str, values: dict[str, float], what: str) -> str:
-    parts = ", ".join(f"{period}: {value:.1f} dB" for period, value in values.items())
+    parts = ", ".join(f"{period}: {_db(value)}" for period, value in values.items())
     return f"{what} on {name} input, by period: {parts}"

@@ -27,7 +27,9 @@ KINDS = {
 }
 #: Command groups of their own, loaded when they are asked for.
 ELSEWHERE = {
+    "claims": "experiments.claims_cli:claims",
     "geometry": "experiments.geometry_cli:geometry",
+    "metric-audit": "experiments.metric_audit_cli:metric_audit",
 }
 
 
@@ -146,6 +148,7 @@ def run(
         return _dry_run(config, overrides, results, as_json)
     session = _open(config, overrides, results, **how)
     session.train(allow_large=yes)
+    session.close()
     return _report_runs(session, as_json)
 
 
@@ -186,6 +189,7 @@ def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bo
     """Take the measures of CONFIG that finished runs lack, without training."""
     session = _open(config, overrides, results, **how)
     failures = session.measure()
+    session.close()
     if as_json:
         _json({"failures": failures})
     for line in failures:
@@ -236,6 +240,7 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
     session = _open(config, overrides, results, **how)
     session.train(allow_large=yes)
     failures = session.measure()
+    session.close()
     session.collect(publish=False)
     session.publish(output)
     for line in failures:

@@ -66,7 +66,7 @@ class Verdict:
         verdict: `holds`, `partly` or `fails`.
         numbers: What was measured, by name.
         why: What decided it, in a sentence or two.
-        corrected: The statement as it should read; empty where it holds as it is.
+        corrected: The statement as it should read where it does not hold; dropped from the record where it does.
     """
 
     verdict: str
@@ -88,7 +88,9 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
-        return {**asdict(self), "numbers": {name: asdict(number) for name, number in self.numbers.items()}}
+        numbers = {name: asdict(number) for name, number in self.numbers.items()}
+        corrected = "" if self.verdict == "holds" else self.corrected
+        return {"verdict": self.verdict, "numbers": numbers, "why": self.why, "corrected": corrected}
 
 
 def judge(*parts: bool) -> str:

@@ -58,7 +58,7 @@ def key(path: Path) -> str:
 
 
 def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(path.read_text(encoding="utf-8"), filename=key(path))
 
 
 FILES = {key(path): parsed(path) for path in sources()}

@@ -28,6 +28,9 @@ def draw(records: Records) -> Figure:
     looks = _style.looks(order)
     fig = _style.figure(_style.PAGE * 0.72, _style.legend_height(2.9, len(order)))
     ax = fig.subplots()
+    if points.empty:
+        ax.set_title("no finished run")
+        return fig
     sns.scatterplot(
         points,
         x="psnr",

@@ -14,6 +14,7 @@ CAPTION = (
     " variance of the original; after training unless said otherwise. Arms that see the encoder stand apart at the"
     " end; diverged and failed runs are counted and never averaged."
 )
+NEEDS = ("tone.flat_rms",)
 #: Column: metric, step, number format.
 COLUMNS = {
     "flat tone at start": ("tone.flat_rms", "start", ".1e"),

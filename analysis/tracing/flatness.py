@@ -47,7 +47,7 @@ def own_tone(x: Tensor, positions: Sequence[int], scale: Sequence[Fraction]) -> 
     """
     if not positions:
         return None
-    means = x.detach().double()
+    means = x.detach().to("cpu", torch.float64)
     for position, factor in zip(positions, [s.numerator for s in scale][-len(positions) :], strict=True):
         count = means.shape[position] // factor
         if count == 0:

@@ -30,7 +30,7 @@ def centre(x: Tensor, period: Period) -> Tensor:
     The outer quarters are left out because of what a border does to them; a map of fewer than four periods is cut
     to whole periods only.
     """
-    x = x.detach().double()
+    x = x.detach().to("cpu", torch.float64)  # some devices have no double precision
     for axis, p in enumerate(period, start=2):
         side = x.shape[axis]
         start = side // 4 // p * p
@@ -86,6 +86,17 @@ def tone_by_period(x: Tensor, periods: Iterable[Period]) -> dict[Period, float]:
 
 def _divides(a: Period, b: Period) -> bool:
     return all(y % x == 0 for x, y in zip(a, b, strict=True))
+
+
+def across(x: Tensor, axis: int, periods: Iterable[Period]) -> tuple[Tensor, list[Period]]:
+    """Return a map averaged along one spatial axis, with the periods that are left on the other axes.
+
+    What rises evenly along that axis is gone; what is left is the grid that runs across it.
+    """
+    left = {tuple(1 if i == axis else p for i, p in enumerate(period)) for period in periods}
+    longest = max((period[axis] for period in periods), default=1)
+    whole = centre(x, tuple(longest if i == axis else 1 for i in range(x.dim() - 2)))
+    return whole.mean(2 + axis, keepdim=True), [period for period in left if max(period) > 1]
 
 
 def phase_variance(x: Tensor, period: Period) -> float:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from analysis.audit import audit
-
-
-@pytest.fixture(autouse=True)
-def _plain_kernels():
-    """Run without oneDNN, which compiles a kernel for every new shape: longer than all these models take to run."""
-    torch._C._set_mkldnn_enabled(False)
-    yield
-    torch._C._set_mkldnn_enabled(True)
 
 
 class Lambda(nn.Module):
@@ -416,3 +411,316 @@ def test_matrix(case: Case) -> None:
 def test_matrix_is_large_and_has_both_verdicts() -> None:
     assert len(CASES) >= 40
     assert min(sum(case.clean for case in CASES), sum(not case.clean for case in CASES)) >= 20
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def dirty() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(transposed(4, 2), nn.ReLU(), transposed(4, 2), nn.ReLU(), conv(6, 3))
+
+
+# known answers
+
+
+@pytest.mark.parametrize(("dims", "scale"), [(1, 2), (1, 4), (2, 2), (2, 3), (3, 2)])
+def test_own_tone_of_random_weights_is_one_minus_one_over_phases(dims: int, scale: int) -> None:
+    torch.manual_seed(5)
+    module = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[dims - 1]
+    layer = module(128, 512, scale, scale, bias=False)
+    with torch.no_grad():
+        layer.weight.normal_()
+    report = audit(layer, noise(1, 128, *(4,) * dims))
+    share = 10 ** (report.layers[0].own_db / 10)
+    assert share == pytest.approx(1 - 1 / scale**dims, rel=0.05)
+    assert report.layers[0].gain_spread ** 2 == pytest.approx(1 - 1 / scale**dims, rel=0.05)
+
+
+def test_a_known_board_reads_its_share_of_the_contrast() -> None:
+    board = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(16, 16)
+
+    def run(self, x):
+        y = F.interpolate(x, scale_factor=2)
+        return y - y.mean((2, 3), keepdim=True) + 0.01 * self.board
+
+    x = noise(1, 1, 16, 16)
+    report = audit(Lambda(run, board=board), x)
+    inner = F.interpolate(x, scale_factor=2)[..., 8:24, 8:24]
+    assert report.contrast**2 >= float(inner.var(correction=0)) * 0.9
+    assert report.tone_db == pytest.approx(20 * np.log10(0.01 / report.contrast), abs=0.01)
+
+
+def test_layers_add_up_to_the_tone() -> None:
+    """The last layer's part has the finest lattice only, so powers at period 4 and 2 split between the layers."""
+    report = audit(dirty(), noise(1, 6, 16, 16))
+    assert [layer.period for layer in report.layers] == [(2, 2), (4, 4)]
+    assert report.tones["flat"].keys() == {"2", "4"}
+    total = sum(10 ** (value / 10) for value in report.tones["flat"].values())
+    assert 10 * np.log10(total) == pytest.approx(report.tone_db, abs=1e-6)
+    assert report.worst is not None
+    assert f"{report.layers[report.worst].path} (transposed convolution, k4 s2)" in report.verdict
+
+
+def test_periods_accumulate_and_shrink_with_strides() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(transposed(4, 2), nn.Conv2d(6, 6, 3, 2, 1), transposed(6, 3), transposed(4, 2), conv())
+    report = audit(model, noise(1, 6, 16, 16))
+    assert [layer.period for layer in report.layers] == [(2, 2), (3, 3), (6, 6)]
+    assert report.period == (6, 6)
+
+
+def test_scale_may_differ_between_axes() -> None:
+    torch.manual_seed(0)
+    report = audit(nn.ConvTranspose2d(6, 6, (3, 4), (1, 4), (1, 0)), noise(1, 6, 16, 16))
+    assert report.layers[0].scale == (1, 4)
+    assert list(report.tones["flat"]) == ["1x4"]
+    assert not report.clean
+
+
+def test_cancelled_layers_are_named() -> None:
+    torch.manual_seed(0)
+    report = audit(nn.Sequential(transposed(4, 2), fir([1, 2, 1])), noise(1, 6, 16, 16))
+    assert report.clean
+    assert report.layers[0].cancelled
+    assert report.layers[0].own_db > -5
+    assert "the grid of 0 is cancelled by later layers" in report.verdict
+
+
+@pytest.mark.parametrize(("order", "shows"), [("cpq", False), ("cqp", True)])
+def test_swapped_sub_pixel_axes_show_as_a_grid_across_slopes(order: str, shows: bool) -> None:
+    report = audit(Lambda(by_reshape(order), conv=nn.PixelUnshuffle(2)), noise(1, 3, 32, 32))
+    assert (report.tones["ramp"]["2"] > -40) is shows
+    assert ("check the sub-pixel order" in report.verdict) is shows
+    assert ("order (w h)" in report.layers[0].note) is shows
+
+
+def test_swapped_sub_pixel_axes_show_as_a_tone_where_phases_differ() -> None:
+    """Per-phase offsets that the right order cancels stay in the output of the wrong one."""
+    offsets = torch.arange(12.0).reshape(1, 12, 1, 1)
+
+    def build(order: str) -> nn.Module:
+        undo = F.pixel_shuffle(offsets, 2).repeat(1, 1, 16, 16)
+        inner = Lambda(by_reshape(order), conv=nn.Identity())
+        return Lambda(
+            lambda m, x: m.inner(F.pixel_unshuffle(x, 2) + m.add) - m.undo, inner=inner, add=offsets, undo=undo
+        )
+
+    assert audit(build("cpq"), noise(1, 3, 32, 32)).clean
+    assert not audit(build("cqp"), noise(1, 3, 32, 32)).clean
+
+
+def test_gain_spread_of_shuffles_reads_the_right_channels() -> None:
+    torch.manual_seed(0)
+    right = Lambda(by_reshape("pqc"), conv=with_weight(conv(6, 12), icnr(6, 3, 2, False).weight))
+    wrong = Lambda(by_reshape("cpq"), conv=with_weight(conv(6, 12), icnr(6, 3, 2, False).weight))
+    assert audit(right, noise(1, 6, 16, 16)).layers[0].gain_spread == 0
+    assert audit(wrong, noise(1, 6, 16, 16)).layers[0].gain_spread > 0.5
+    shuffled = nn.Sequential(icnr(6, 3, 2), nn.PixelShuffle(2))
+    assert audit(shuffled, noise(1, 6, 16, 16)).layers[0].gain_spread == 0
+
+
+@pytest.mark.parametrize(
+    ("k", "s", "dilation", "expected"),
+    [(3, 2, 1, 4.0), (4, 2, 1, 1.0), (5, 2, 1, 2.25), (5, 3, 1, 4.0), (3, 2, 2, None)],
+)
+def test_overlap(k: int, s: int, dilation: int, expected: float | None) -> None:
+    layer = audit(nn.ConvTranspose2d(4, 4, k, s, dilation=dilation), noise(1, 4, 8, 8)).layers[0]
+    assert layer.overlap == expected
+    assert (expected is None) == ("some output pixels get no tap" in layer.note)
+
+
+# what is no enlargement
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.ConvTranspose2d(6, 6, 3, 1, 1),
+        nn.Upsample(scale_factor=1),
+        nn.Upsample(scale_factor=0.5),
+        nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1), nn.ReLU()),
+        nn.ZeroPad2d(8),
+        nn.ReflectionPad2d(4),
+        Lambda(lambda m, x: x.repeat(1, 1, 2, 2)),
+        Lambda(lambda m, x: torch.cat([x, x], 2)),
+        Lambda(lambda m, x: x * F.interpolate(F.adaptive_avg_pool2d(x, 1), size=(16, 16))),
+        nn.PixelUnshuffle(2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_nothing_enlarges(model: nn.Module) -> None:
+    report = audit(model, noise(1, 6, 16, 16))
+    assert report.layers == ()
+    assert report.clean
+    assert report.verdict == "Nothing to judge: no layer enlarges its map."
+
+
+def test_layers_that_never_run_are_reported() -> None:
+    model = nn.Sequential(transposed(4, 2), conv())
+    model.spare = nn.ModuleList([nn.ConvTranspose2d(3, 3, 4, 2), nn.ConvTranspose2d(3, 3, 3, 1), nn.PixelShuffle(2)])
+    model.forward = lambda x: model[1](model[0](x))
+    report = audit(model, noise(1, 6, 16, 16))
+    assert report.unused == ("spare.0", "spare.2")
+    assert "never executed: spare.0" in str(report)
+
+
+def test_a_weight_used_by_a_functional_call_is_executed() -> None:
+    layer = nn.ConvTranspose2d(6, 6, 4, 2)
+    model = Lambda(lambda m, x: F.conv_transpose2d(x, m.up.weight, stride=2), up=layer)
+    assert audit(model, noise(1, 6, 16, 16)).unused == ()
+
+
+def test_a_layer_that_runs_twice_is_reported_twice() -> None:
+    torch.manual_seed(0)
+    model = Lambda(lambda m, x: m.up(m.up(x)), up=transposed(4, 2))
+    report = audit(model, noise(1, 6, 16, 16))
+    assert [(layer.path, layer.period) for layer in report.layers] == [("up", (2, 2)), ("up", (4, 4))]
+
+
+# inputs and outputs
+
+
+def test_several_inputs_and_outputs() -> None:
+    torch.manual_seed(0)
+
+    def run(self, x, y, *, factor):
+        return {"small": x * factor, "dirty": self.up(x + y), "clean": [F.interpolate(y, scale_factor=2)]}
+
+    model = Lambda(run, up=transposed(4, 2))
+    report = (
+        audit(model, {"x": noise(2, 6, 16, 16), "y": noise(2, 6, 16, 16), "factor": 2.0})
+        if False
+        else audit(
+            Lambda(lambda m, x, y: run(m, x, y, factor=2.0), up=model.up), (noise(2, 6, 16, 16), noise(2, 6, 16, 16))
+        )
+    )
+    assert report.output == "dirty"
+    assert len(report.layers) == 2
+    assert not report.clean
+
+
+def test_keyword_inputs() -> None:
+    torch.manual_seed(0)
+    model = Lambda(lambda m, x, factor: m.up(x) * factor, up=transposed(4, 2))
+    assert not audit(model, {"x": noise(1, 6, 16, 16), "factor": torch.tensor(2.0)}).clean
+
+
+def test_codes_as_input() -> None:
+    torch.manual_seed(0)
+    model = Lambda(lambda m, x: m.up(m.book(x).permute(0, 3, 1, 2)), book=nn.Embedding(10, 6), up=transposed(4, 2))
+    codes = torch.randint(10, (1, 8, 8), generator=torch.Generator().manual_seed(1))
+    report = audit(model, codes, spatial_dims=2)
+    assert not report.clean
+    assert report.layers[0].path == "up"
+
+
+# the model stays as it was
+
+
+class Meddler(nn.Module):
+    """Draws random numbers, writes into its buffers and its input, and may fail at a given call."""
+
+    def __init__(self, fails_at: int = 0) -> None:
+        super().__init__()
+        self.up, self.norm, self.drop = transposed(4, 2), nn.BatchNorm2d(6), nn.Dropout(0.5)
+        self.register_buffer("count", torch.zeros(()))
+        self.fails_at, self.calls = fails_at, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.count += 1
+        if self.calls == self.fails_at:
+            raise RuntimeError("out of luck")
+        x.mul_(0.5)
+        random.random()
+        np.random.rand()  # noqa: NPY002
+        return self.drop(self.norm(self.up(x))) + torch.randn(1)
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 4])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_model_stays_as_it_was(fails_at: int, training: bool) -> None:
+    torch.manual_seed(0)
+    model = Meddler(fails_at).train(training)
+    model.drop.eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    x = noise(1, 6, 16, 16)
+    try:
+        audit(model, x)
+    except (RuntimeError, ValueError):
+        assert fails_at
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert model.training is training
+    assert not model.drop.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not torch.nn.modules.module._global_forward_hooks
+    assert torch.equal(x, noise(1, 6, 16, 16))
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    assert after[:2] == states[:2]
+    assert torch.equal(after[2], states[2])
+
+
+def test_the_same_audit_twice_says_the_same() -> None:
+    model, x = dirty(), noise(1, 6, 16, 16)
+    assert audit(model, x).to_dict() == audit(model, x).to_dict()
+
+
+def test_other_precisions_and_inference_mode() -> None:
+    double = audit(dirty().double(), noise(1, 6, 16, 16).double())
+    single = audit(dirty(), noise(1, 6, 16, 16))
+    assert double.tone_db == pytest.approx(single.tone_db, abs=0.01)
+    half = audit(nn.Sequential(up("nearest"), conv()).bfloat16(), noise(1, 6, 16, 16).bfloat16())
+    assert half.clean
+    guarded = Lambda(torch.inference_mode()(lambda m, x: m.body(x)), body=dirty())
+    assert audit(guarded, noise(1, 6, 16, 16)).tone_db == pytest.approx(single.tone_db, abs=0.01)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu() -> None:
+    x = noise(1, 6, 16, 16)
+    assert audit(dirty().cuda(), x.cuda()).tone_db == pytest.approx(audit(dirty(), x).tone_db, abs=0.5)
+
+
+# the report
+
+
+def test_report_is_plain_data_and_readable() -> None:
+    report = audit(dirty(), noise(1, 6, 16, 16))
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert plain["clean"] is False
+    assert plain["layers"][0]["kind"] == "transposed convolution"
+    lines = str(report).splitlines()
+    assert lines[0] == report.verdict
+    assert any(line.startswith("2 ") and "k4 s2" in line for line in lines)
+    assert report.spectrum.shape[-1] == report.spectrum.shape[-2]
+    assert report.phase_map.shape == (1, 3, 4, 4)
+
+
+def test_threshold_decides() -> None:
+    model, x = dirty(), noise(1, 6, 16, 16)
+    tone = audit(model, x).tone_db
+    assert audit(model, x, threshold_db=tone + 0.1).clean
+    assert not audit(model, x, threshold_db=tone - 0.1).clean
+
+
+# errors
+
+
+def test_wrong_use_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"audit: model: expected a torch.nn.Module, got function"):
+        audit(lambda x: x, noise(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"audit: example_input: expected tensors, got int"):
+        audit(conv(), 3)
+    with pytest.raises(
+        ValueError, match=r"audit: the model fails on the example input \[\(1, 3, 8, 8\)\]: RuntimeError"
+    ):
+        audit(conv(), noise(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"audit: output: expected finite values, got NaN or infinity"):
+        audit(Lambda(lambda m, x: x / 0), noise(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"audit: model: expected maps"):
+        audit(Lambda(lambda m, x: x.sum()), torch.ones(3))
+    with pytest.raises(ValueError, match=r"audit: spatial_dims: expected one of 1, 2, 3, got 4"):
+        audit(conv(), noise(1, 6, 8, 8), spatial_dims=4)
