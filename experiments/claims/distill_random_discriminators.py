@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from analysis.measures.gradient_tone import gradient_tone
+from experiments.claims._compare import below
 from experiments.verdict import Number, Verdict, judge, over, pick, seeded
 
 LABEL = "Stride-2 discriminators send grids"
@@ -28,7 +29,7 @@ def check(budget: str) -> Verdict:
         numbers[name] = over(found)
     first, helped = numbers["stride_2"], numbers["stride_1_then_2"]
     return Verdict(
-        judge(first.value > 0.1, first.low is not None and helped.value < first.low),
+        judge(first.value > 0.1, below(helped, first.value)),
         numbers,
         "4 x 4 kernels at stride 2, whose overlap is even, and 3 x 3 at stride 1; 32 channels, noise images of 64"
         " pixels. The grid is there without any uneven overlap. A layer of stride 1 in front of one of stride 2"

@@ -36,7 +36,7 @@ def check(budget: str) -> Verdict:
         numbers |= {f"correlation_{name}": over(found), f"quietest_level_{name}": over(quietest, "image units")}
     correlations = [numbers[f"correlation_{name}"] for name in ARMS]
     return Verdict(
-        judge(*(above(n, 0 for n in correlations))),
+        judge(*(above(n, 0) for n in correlations)),
         numbers,
         setting(steps, seeds) + " It holds for a layer if the interval of the correlation over seeds lies above 0. Grey"
         " levels only: the average colour of the photographs is close to grey.",

@@ -30,7 +30,7 @@ def check(budget: str) -> Verdict:
     numbers["flat_tone_equal_over_free"] = less = ratio(tone[EQUAL], tone[FREE])
     numbers["psnr_equal_minus_free"] = loss = difference(psnr[EQUAL], psnr[FREE], "dB")
     return Verdict(
-        judge(below(less, 0.1), loss.high is not None and loss.high > 0),
+        judge(below(less, 0.1), not below(loss, 0)),
         numbers,
         setting(steps, seeds)
         + " As clean: the interval of the tone's ratio to the free layer lies below 0.1 (nearest +"

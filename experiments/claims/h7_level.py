@@ -28,7 +28,7 @@ def check(budget: str) -> Verdict:
             numbers[f"{key}_{name}"] = over([float(sweep[f"level_sweep.{key}"]) for sweep in found], unit)
     ratios = [numbers[f"ratio_{name}"] for name in ARMS]
     return Verdict(
-        judge(*(above(n, 1 for n in ratios))),
+        judge(*(above(n, 1) for n in ratios)),
         numbers,
         setting(steps, seeds) + " `ratio` is the tone per distance from 0.5, beyond [0, 1] over inside: 1 is a tone in"
         " proportion to the level, as a linear network would have. It holds for an arm if the interval lies above 1.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.claims._autoencoder import Arm, column, plan, transposed
-from experiments.claims._compare import difference, ratio
+from experiments.claims._compare import below, difference, ratio
 from experiments.verdict import Verdict, judge, over
 
 LABEL = "The hold avoids checkerboards, quality kept"
@@ -21,7 +21,7 @@ def check(budget: str) -> Verdict:
     psnr = {arm: column(arm, "psnr", steps=steps, seeds=seeds) for arm in (HOLD, FREE)}
     loss, less = difference(psnr[HOLD], psnr[FREE], "dB"), ratio(tone[HOLD], tone[FREE])
     return Verdict(
-        judge(max(tone[HOLD]) < 1e-5, loss.high is not None and loss.high > -0.1),
+        judge(max(tone[HOLD]) < 1e-5, not below(loss, -0.1)),
         {
             "flat_tone_hold": over(tone[HOLD], "image units"),
             "flat_tone_free": over(tone[FREE], "image units"),
