@@ -1,8 +1,8 @@
 """The metric audit: defects of known kind and level against every measure, ours and the published ones side by side.
 
 Protocol. A set is a few photographs. Clean sets give each bin of a measure (a scalar is one bin) its mean and standard
-deviation; a set's score is its largest deviation over the bins, in standard deviations; 95 % of further clean sets
-score below the threshold. A measure *detects* a level if it flags 90 % of the sets at this level and at all higher
+deviation; a set's scores are its largest deviations over the bins, upwards and downwards, in standard deviations; each
+of the two thresholds lets 97.5 % of further clean sets pass. A measure *detects* a level if it flags 90 % of the sets at this level and at all higher
 ones; its false-positive rate is the share of clean sets *of other photographs* that it flags. This gives every
 published curve an ideal observer who knows the clean distribution of each bin. Only `periodicity_test` decides by
 itself, at p < 5 %, knowing no clean photographs.
@@ -129,7 +129,8 @@ def run(
         seed: Draws the sets and the noise.
         others: Photographs for the false-positive rate, best of other scenes; the second half of `images` if not given.
         levels: In dB, see `distortions`.
-        draws: Sets per level; six times as many clean sets set each threshold.
+        draws: Sets per level; eight times as many clean sets set the limits, three times as many
+            other ones give the false-positive rate.
         size: Images in a set.
         measures: `candidates()` by default.
 
@@ -144,7 +145,7 @@ def run(
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     chosen = candidates() if measures is None else list(measures)
-    clean = list(_sets(images, 6 * draws, size, rng))
+    clean = list(_sets(images, 8 * draws, size, rng))
     foreign = list(_sets(others, 3 * draws, size, rng))
     fresh = list(_sets(images, draws, size, rng))
     rules = [_rule(candidate, clean) for candidate in chosen]
@@ -190,34 +191,36 @@ class _Rule:
     candidate: Candidate
     mean: Floats
     deviation: Floats
-    threshold: float
+    limits: Floats  # upwards, downwards
 
     def flags(self, images: Tensor) -> bool:
         found = _bins(self.candidate, images)
         if self.candidate.decides:
             return bool(found[0] < NOMINAL)
-        return bool(_score(found, self.mean, self.deviation) > self.threshold)
+        return bool((_scores(found, self.mean, self.deviation) > self.limits).any())
 
 
 def _bins(candidate: Candidate, images: Tensor) -> Floats:
     return np.atleast_1d(np.asarray(candidate.respond(images), dtype=np.float64)).ravel()
 
 
-def _score(bins: Floats, mean: Floats, deviation: Floats) -> float:
-    return float((np.abs(bins - mean) / deviation).max())
+def _scores(bins: Floats, mean: Floats, deviation: Floats) -> Floats:
+    """Return the largest deviation upwards and downwards: a logarithm's lower tail must not hide a peak."""
+    z = (bins - mean) / deviation
+    return np.array([z.max(), -z.min()])
 
 
 def _rule(candidate: Candidate, clean: Sequence[Tensor]) -> _Rule:
-    """Return the rule that clean sets imply: half of them give the bins' distribution, half the threshold."""
+    """Return the rule that clean sets imply: half of them give the bins' distribution, half the limits."""
     if candidate.decides:
-        return _Rule(candidate, np.zeros(1), np.ones(1), np.nan)
+        return _Rule(candidate, np.zeros(1), np.ones(1), np.zeros(2))
     bins = np.stack([_bins(candidate, images) for images in clean])
     known, fresh = bins[::2], bins[1::2]
     mean = known.mean(0)
     # a bin that never changes would make any change infinite: rounding is no change
     deviation = np.maximum(known.std(0, ddof=1), 1e-9 * np.abs(mean).max() + 1e-300)
-    scores = [_score(one, mean, deviation) for one in fresh]
-    return _Rule(candidate, mean, deviation, float(np.quantile(scores, 1 - NOMINAL)))
+    scores = np.stack([_scores(one, mean, deviation) for one in fresh])
+    return _Rule(candidate, mean, deviation, np.quantile(scores, 1 - NOMINAL / 2, axis=0))
 
 
 def _row(rule: _Rule, distortion: str, level: float, sets: Sequence[Tensor]) -> tuple[object, ...]:

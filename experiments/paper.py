@@ -65,7 +65,8 @@ def build(records: Records, folder: Path, report: Callable[[str], None] = lambda
         for name in catalog.names(package):
             lacking = [need for need in _needs(package, name) if not records.has(need)]
             if lacking:
-                skipped.append(f"{name}: the records have no {', '.join(lacking)}")
+                if all("." in need for need in lacking):  # a metric; a table belongs to a study of its own
+                    skipped.append(f"{name}: the records have no {', '.join(lacking)}")
                 continue
             report(name)
             made += make(catalog.load(package, name), records, target / name)
