@@ -57,6 +57,8 @@ def brief(records: Records) -> list[dict[str, str]]:
 def findings(records: Records) -> str:
     """Return what the table says in a few sentences, made from its numbers; arms that see the encoder play no part."""
     table = numbers(records)
+    if not {"tone", "tone at start"} <= set(table):
+        return ""
     shown = build(records).set_index("arm")
     table = table[~table["sees encoder"] & table["tone"].notna()]
     if len(table) < 2:
