@@ -237,7 +237,7 @@ def _radial_matrix(shape: tuple[int, ...], device: torch.device) -> Tensor:
     if shape[-1] % 2 == 0:
         weight[..., -1] = 1
     matrix = torch.zeros(half.numel(), int(index.max()) + 1, dtype=torch.float64, device=device)
-    matrix[torch.arange(half.numel()), half.flatten()] = weight.flatten()
+    matrix[torch.arange(half.numel(), device=device), half.flatten()] = weight.flatten()
     return matrix / index.flatten().bincount()
 
 
