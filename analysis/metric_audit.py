@@ -2,10 +2,10 @@
 
 Protocol. A set is a few photographs. Clean sets give each bin of a measure (a scalar is one bin) its mean and standard
 deviation; a set's scores are its largest deviations over the bins, upwards and downwards, in standard deviations; each
-of the two thresholds lets 97.5 % of further clean sets pass. A measure *detects* a level if it flags 90 % of the sets at this level and at all higher
-ones; its false-positive rate is the share of clean sets *of other photographs* that it flags. This gives every
-published curve an ideal observer who knows the clean distribution of each bin. Only `periodicity_test` decides by
-itself, at p < 5 %, knowing no clean photographs.
+of the two thresholds lets 97.5 % of further clean sets pass. A measure *detects* a level if it flags 90 % of the sets
+at this level and at all higher ones; its false-positive rate is the share of clean sets *of other photographs* that it
+flags. This gives every published curve an ideal observer who knows the clean distribution of each bin. Only
+`periodicity_test` decides by itself, at p < 5 %, knowing no clean photographs.
 
 Measures see the images only, not the originals: what is paired (reconstruction error, the residual's tone) changes at
 any level, and tells no kind from another.

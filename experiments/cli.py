@@ -27,6 +27,7 @@ KINDS = {
 }
 #: Command groups of their own, loaded when they are asked for.
 ELSEWHERE = {
+    "audit": "experiments.audit_cli:audit",
     "claims": "experiments.claims_cli:claims",
     "geometry": "experiments.geometry_cli:geometry",
     "metric-audit": "experiments.metric_audit_cli:metric_audit",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from torch import nn
+from experiments.factory import load_model
 
+if TYPE_CHECKING:
     from toolkit.geometry import Axis
     from toolkit.trace import Trace
 
@@ -117,7 +117,7 @@ def trace(factory: str, shape: str, target: str | None, as_json: bool) -> int:
     from toolkit.trace import trace as follow
 
     lengths, wanted = _shape("--input", shape), _shape("--target", target) if target else None
-    model = _model(factory)
+    model = load_model(factory)
     try:
         example = torch.zeros(lengths)
     except RuntimeError as error:
@@ -164,30 +164,6 @@ def _shape(option: str, text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) > 0 for part in lengths):
         raise click.UsageError(f"{option}: expected positive lengths with x between them, got {text!r}")
     return tuple(map(int, lengths))
-
-
-def _model(factory: str) -> nn.Module:
-    import importlib
-    import sys
-
-    from torch import nn
-
-    name, _, attribute = factory.partition(":")
-    if not (name and attribute):
-        raise click.UsageError(f"factory: expected MODULE:FACTORY, got {factory!r}; use torch.nn:Identity, for example")
-    sys.path.insert(0, "")  # the console script does not look into the current folder by itself
-    try:
-        found: Any = importlib.import_module(name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        model = found if isinstance(found, nn.Module) else found()
-    except (Exception, SystemExit) as error:  # the user's code may do anything
-        raise click.UsageError(f"{factory}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove("")
-    if not isinstance(model, nn.Module):
-        raise click.UsageError(f"{factory}: expected an nn.Module, got {type(model).__name__}")
-    return model
 
 
 def _facts(axis: Axis) -> dict[str, Any]:
