@@ -18,6 +18,8 @@ LIMIT = {1: 64, 2: 16, 3: 8}
 _START = 4
 #: Responses below this fraction of the largest are rounding.
 _ROUNDING = 1e-12
+#: Values of a map that are computed at once: 64 MB.
+_VALUES = 2**23
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class BlackBox:
         return self._fit(response, x)
 
     def offset(self, reach: int) -> Tensor:
-        """Return the answer to zero at the cell in the middle of 2 `reach` + 1 cells, (C_out, s, ..., s)."""
+        """Return the answer to zero at a cell that is `reach` cells or more from the border, (C_out, s, ..., s)."""
+        reach = max(_START, reach)
         x = torch.zeros(1, self.in_channels, *(2 * reach + 1,) * self.spatial_dims, dtype=torch.float64)
         with torch.no_grad():
             y = self._fit(self.run(x), x)[0]
@@ -80,51 +83,65 @@ def linear_box(
         ValueError: As `black_box`, or if the module is not linear.
     """
     name = type(module).__name__
-    if getattr(module, "linear", True) is False:
+    declared = getattr(module, "linear", None)  # of an Upsampler; a network may have a layer of that name
+    if declared is False:
         raise checks.mismatch(name, "a linear upsampler", "a content-dependent one", "use phase_gains_at(..., x)")
     box = black_box(module, scale, in_channels, spatial_dims)
-    if not hasattr(module, "linear") and not _is_additive(box):
+    if declared is not True and not _is_additive(box):
         raise checks.mismatch(name, "a linear module", "one that is not additive", "use phase_gains_at(..., x)")
     return box
 
 
 def kernels(box: BlackBox) -> Tensor:
-    """Return the phase kernels with a margin, (C_out, C_in, s, ..., s, n, ..., n), the impulse's cell in the middle."""
-    n, d, s = 2 * reach(box) + 1, box.spatial_dims, box.scale
-    x = torch.zeros(box.in_channels, box.in_channels, n**d, dtype=torch.float64)
-    x[:, :, n**d // 2] = torch.eye(box.in_channels, dtype=torch.float64)
-    y = box(x.reshape(box.in_channels, box.in_channels, *(n,) * d))
-    y = y.transpose(0, 1).reshape(y.shape[1], box.in_channels, *(n, s) * d)  # o i n s n s ...
-    return y.permute(0, 1, *(3 + 2 * a for a in range(d)), *(2 + 2 * a for a in range(d)))  # o i s s ... n n ...
+    """Return the phase kernels, (C_out, C_in, s, ..., s, n, ..., n), n odd, the impulse's cell in the middle."""
+    reach, support = find_support(box)
+    n, d = 2 * reach + 1, box.spatial_dims
+    outputs = box(torch.zeros(1, box.in_channels, *(n,) * d, dtype=torch.float64)).shape[1]
+    together = max(1, _VALUES // (max(outputs, box.in_channels) * (n * box.scale) ** d))
+    parts = []
+    for channels in torch.arange(box.in_channels).split(together):
+        x = torch.zeros(len(channels), box.in_channels, n**d, dtype=torch.float64)
+        x[torch.arange(len(channels)), channels, n**d // 2] = 1
+        parts.append(_by_phase(box(x.unflatten(2, (n,) * d)), box.scale, reach - support))
+    return torch.cat(parts, 1)
 
 
-def reach(box: BlackBox) -> int:
-    """Return a number of cells that holds the kernel with a margin, or the limit for a global, circular one.
+def _by_phase(y: Tensor, scale: int, margin: int) -> Tensor:
+    """Return (C_out, C_in, s, ..., s, n, ..., n) from responses (C_in, C_out, *high), `margin` cells cut off."""
+    d = y.dim() - 2
+    for axis in range(2, y.dim()):
+        y = y.narrow(axis, margin * scale, y.shape[axis] - 2 * margin * scale)
+    for axis in reversed(range(2, 2 + d)):
+        y = y.unflatten(axis, (-1, scale))  # i o n s n s ...
+    return y.permute(1, 0, *(3 + 2 * a for a in range(d)), *(2 + 2 * a for a in range(d)))
 
-    A random mixture of the output channels for a random mixture of the input channels reaches as far as all pairs.
+
+def find_support(box: BlackBox) -> tuple[int, int]:
+    """Return (cells to each side of a map that no kernel leaves, cells to each side that the kernels need).
+
+    Both are the limit for a global kernel, which then has to be circular. A random mixture of the output channels for
+    a random mixture of the input channels reaches as far as all pairs.
 
     Raises:
         ValueError: If the response does not move by `scale` pixels when its input moves by a cell.
     """
     limit = LIMIT[box.spatial_dims]
-    cells = min(_START, limit)
+    reach = min(_START, limit)
     while True:
-        here, moved = _pair(box, cells)
-        if cells == limit or not _touches_border(_largest_per_cell(here, box.scale)):
+        here, moved = _pair(box, reach)
+        cells = _largest_per_cell(here, box.scale)
+        if reach == limit or not _touches_border(cells):
             break
-        cells = min(2 * cells, limit)
+        reach = min(2 * reach, limit)
     if (here - moved).abs().max() > 1e-9 * here.abs().max():
         fix = "drifting phases (align_corners=True), another scale, or a kernel that is too large have no phase gains"
         raise checks.mismatch(box.name, f"a response that moves by {box.scale} with its input", "another one", fix)
-    return cells
+    return reach, reach - _empty_margin(cells)
 
 
 def trim(kernel: Tensor, spatial_dims: int) -> Tensor:
     """Return phase kernels without their empty outer cells, as many at each side of every axis."""
-    cells = kernel.abs().flatten(0, 1 + spatial_dims).amax(0)
-    margin = 0
-    while 2 * margin + 1 < cells.shape[0] and not _touches_border(_crop(cells, margin)):
-        margin += 1
+    margin = _empty_margin(kernel.abs().flatten(0, 1 + spatial_dims).amax(0))
     for axis in range(2 + spatial_dims, kernel.dim()):
         kernel = kernel.narrow(axis, margin, kernel.shape[axis] - 2 * margin)
     return kernel.contiguous()
@@ -176,6 +193,13 @@ def _largest_per_cell(response: Tensor, scale: int) -> Tensor:
 def _touches_border(cells: Tensor) -> bool:
     inner = F.pad(_crop(cells, 1), (1, 1) * cells.dim())
     return bool((cells - inner).max() > _ROUNDING * cells.max())
+
+
+def _empty_margin(cells: Tensor) -> int:
+    margin = 0
+    while 2 * margin + 1 < cells.shape[0] and not _touches_border(_crop(cells, margin)):
+        margin += 1
+    return margin
 
 
 def _crop(cells: Tensor, margin: int) -> Tensor:

@@ -99,7 +99,7 @@ def phase_offsets(
         ValueError: As `phase_gains`.
     """
     box = _impulses.linear_box(upsampler, scale, in_channels, spatial_dims)
-    return box.offset(_impulses.reach(box))
+    return box.offset(_impulses.find_support(box)[1])
 
 
 def phase_energies(

@@ -407,6 +407,26 @@ def test_more_axes_than_two_and_a_global_kernel() -> None:
     torch.testing.assert_close(gains, torch.ones(1, 1, 2).double(), rtol=0, atol=1e-12)
 
 
+def test_a_layer_named_linear_is_no_declaration() -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.ConvTranspose2d(1, 1, 2, 2, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x).relu()
+
+    with pytest.raises(ValueError, match=r"Network: expected a linear module, got one that is not additive"):
+        response.phase_gains(Network(), scale=2, in_channels=1)
+
+
+def test_many_channels_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    upsampler = build("transposed_conv", 7, 3)
+    whole = response.phase_kernels(upsampler)
+    monkeypatch.setattr(response._impulses, "_VALUES", 2 * 7 * 18**2)  # two channels at a time
+    assert torch.equal(response.phase_kernels(upsampler), whole)
+
+
 @pytest.mark.parametrize("name", CONTENT_DEPENDENT)
 def test_content_dependent_upsamplers_are_referred_to_their_linearisation(name: str) -> None:
     upsampler = build(name, 4, 4, spatial_dims=supported(name, "dims", (2, 1)))
