@@ -10,7 +10,7 @@ from toolkit.initializers._interpolation import block_channels, channel_means, w
 from toolkit.upsampler import Layout
 
 LABEL = "Bilinear"
-SOURCE = "Long 2015, arXiv:1411.4038 (its k even or odd; alignment that of align_corners=False)"
+SOURCE = "Long 2015, arXiv:1411.4038"
 LAYOUTS = ("conv", "transposed", "sub_pixel")
 
 

@@ -16,6 +16,7 @@ BIAS = "framework"
 def fill(kernel: Tensor, layout: Layout, *, scale: int, generator: torch.Generator) -> None:
     """Draw U(-b, b), b = 1/sqrt(shape[1] * taps).
 
-    For a transposed convolution shape[1] is C_out / g, so the variance is not that of the true fan-in.
+    For a transposed convolution shape[1] is C_out / g, so the variance is not that of the true fan-in. The bias is
+    drawn from the same bounds, for a sub-pixel convolution one per phase: a grid of its own.
     """
     torch.nn.init.kaiming_uniform_(kernel, a=5**0.5, generator=generator)

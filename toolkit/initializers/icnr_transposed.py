@@ -11,7 +11,7 @@ from toolkit import checks
 from toolkit.upsampler import Layout
 
 LABEL = "ICNR (transposed)"
-SOURCE = "after Aitken 2017, arXiv:1707.02937; Schlueter 2017, Lasagne pull request 862"
+SOURCE = "after Aitken 2017, arXiv:1707.02937; Lasagne pull request 862"
 LAYOUTS = ("transposed",)
 
 
