@@ -104,6 +104,14 @@ def trial(network: nn.Module, target: Tensor | None = None) -> Trial:
     return Trial(network, shown, output, scale=2, period=4, margin=MARGIN)
 
 
+def reconstructed(arm: Arm, seed: int, steps: int, shown: Tensor) -> Tensor:
+    """Return what a trained network makes of images."""
+    network = trained(arm, seed, steps)
+    with torch.no_grad():
+        output: Tensor = network(shown)
+    return output
+
+
 @functools.lru_cache(maxsize=256)
 def scores(arm: Arm, seed: int, steps: int) -> dict[str, float]:
     """Return tone (image units) and PSNR (dB) of an arm after some steps; 0 steps is the start."""
@@ -127,4 +135,4 @@ def column(arm: Arm, key: str, *, steps: int, seeds: int) -> list[float]:
 
 def plan(budget: str) -> tuple[int, int]:
     """Return steps and seeds of a budget."""
-    return pick(budget, smoke=60, full=1200), pick(budget, smoke=2, full=5)
+    return pick(budget, smoke=60, full=1000), pick(budget, smoke=2, full=5)
