@@ -43,7 +43,7 @@ def check(budget: str) -> Verdict:
         f"Toy audio (decaying sinusoids with silences), two stages of factor 4, kernel 8, {steps} steps, {seeds} seeds"
         " (the paper: Demucs on music, informal listening). Tone: RMS of the phase means of period 16 of the output on"
         " signals, on zeros and on a constant of 2, twice the loudest signal, over the RMS of the output on signals."
-        " Most: less than half of the start's tone is left. Emerge: more than ten times the tone of nearest + convolution.",
+        " Most: less than half of the start is left. Emerge: more than ten times the tone of nearest + convolution.",
         "Training lowers the tone on signals by less than half, or silence brings none.",
     )
 
