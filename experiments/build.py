@@ -118,19 +118,3 @@ def cost(network: nn.Module, sample: Data) -> dict[str, int]:
     parameters = sum(p.numel() for p in network.parameters())
     period: Any = network.period
     return {"parameters": parameters, "macs": counter.get_total_flops() // 2, "period": period}
-
-
-def vet(spec: RunSpec, arm: str) -> None:
-    """Build one arm and check that an image comes out as large as it should.
-
-    Raises:
-        ValueError: Naming the arm, with what its components complain about.
-    """
-    try:
-        sample = data(spec, "train").first(1)
-        with torch.no_grad():
-            output = model(spec, sample).eval()(sample.inputs)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{arm}: {error}") from None
-    if output.shape != sample.targets.shape:
-        raise ValueError(f"{arm}: expected an output of shape {tuple(sample.targets.shape)}, got {tuple(output.shape)}")

@@ -148,9 +148,9 @@ def run(
     if dry_run:
         return _dry_run(config, overrides, results, as_json)
     session = _open(config, overrides, results, **how)
-    session.train(allow_large=yes)
+    failures = session.train(allow_large=yes)
     session.close()
-    return _report_runs(session, as_json)
+    return _report_runs(session, as_json) or (3 if failures else 0)
 
 
 def _dry_run(config: Path, overrides: tuple[str, ...], results: Path, as_json: bool) -> int:
@@ -239,8 +239,8 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
 def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, output: Path | None, **how: Any) -> int:
     """Do all of it: train what is missing, measure, collect, draw, compile, and show the main table."""
     session = _open(config, overrides, results, **how)
-    session.train(allow_large=yes)
-    failures = session.measure()
+    failures = session.train(allow_large=yes)
+    failures += session.measure()
     session.close()
     session.collect(publish=False)
     session.publish(output)

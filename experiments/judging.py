@@ -162,7 +162,7 @@ def stamp(name: str) -> dict[str, str]:
     """Return what a stored verdict depends on besides its budget: code and torch."""
     shared = sorted(catalog.folder(PACKAGE).glob("_*.py"))
     sources = [catalog.find(PACKAGE, name), *shared, Path(__file__).parent / "verdict.py"]
-    code = b"\0".join(path.read_bytes() for path in sources) + provenance.measuring_code().encode()
+    code = b"\0".join(path.read_bytes() for path in sources) + provenance.science_code().encode()
     return {"code": files.digest(code)[:16], "torch": provenance.versions()["torch"]}
 
 

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import datetime
 import functools
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from toolkit import catalog
+
+if TYPE_CHECKING:
+    from experiments.config import RunSpec
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pandas", "matplotlib", "seaborn", "safetensors", "typst")
 PROJECT = Path(__file__).resolve().parent.parent
+#: What the PDF depends on besides toolkit and analysis.
+PAPER_SOURCES = ("experiments/paper.py", "paper/checkerscope.typ", "paper/refs.bib")
+#: Modules that every other one imports and that change no number: they find files and check arguments.
+NEUTRAL = ("toolkit.catalog", "toolkit.checks")
 
 
 def environment(device: str) -> dict[str, Any]:
     """Return versions, machine, thread count and time, as plain JSON values."""
-    import torch
-
-    accelerator = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
         "python": platform.python_version(),
         "packages": versions(),
         "machine": platform.machine(),
-        "processor": processor(),
         "cores": os.cpu_count(),
+        **conditions(device),
+    }
+
+
+def conditions(device: str) -> dict[str, Any]:
+    """Return what changes numbers though it is not meant to, by rounding: torch, threads, instructions, device."""
+    import torch
+
+    return {
+        "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "device": device,
-        "accelerator": accelerator,
+        "processor": processor(),
+        "device": device.partition(":")[0],
+        "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else "",
     }
 
 
@@ -54,6 +73,7 @@ def peak_memory_mb() -> float:
     return 0.0
 
 
+@functools.lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Return the installed version of every package that may change a number."""
     found = {}
@@ -65,6 +85,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@functools.lru_cache(maxsize=1)
 def processor() -> str:
     """Return the processor's model name, as Linux tells it."""
     try:
@@ -75,20 +96,78 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def measuring_code() -> str:
-    """Return a digest of all source that a measured number depends on; figures and tables are not among it."""
-    return _code(without=("figures", "tables", "remedies"))
+def training_code(spec: RunSpec) -> str:
+    """Return a digest of the source that a run's weights depend on: its components and all that they import."""
+    return code_of(*_components(spec), "toolkit.initializer", "toolkit.training.loop")
+
+
+def measuring_code(spec: RunSpec, measure: str) -> str:
+    """Return a digest of the source that one measure's numbers of one run depend on, besides its weights."""
+    return code_of(*_components(spec), "analysis.trial", f"analysis.measures.{measure}")
+
+
+def _components(spec: RunSpec) -> tuple[str, ...]:
+    return (
+        f"toolkit.images.{spec.images.source.name}",
+        f"toolkit.networks.{spec.network.name}",
+        f"toolkit.upsamplers.{spec.upsampler.name}",
+        f"toolkit.initializers.{spec.initializer.name}",
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def code_of(*modules: str) -> str:
+    """Return a digest of modules of ours and of all modules of ours that they import, wherever in the file."""
+    found: set[Path] = set()
+    pending = list(modules)
+    while pending:
+        for path in _files(pending.pop()):
+            if path not in found:
+                found.add(path)
+                pending += _imports(path)
+    return _digest(found)
+
+
+def _files(module: str) -> list[Path]:
+    """Return the files of a dotted name: of its packages, and of itself; the last part may be a name inside one."""
+    if module in NEUTRAL or not module.startswith(("toolkit.", "analysis.")):
+        return []
+    parts = module.split(".")
+    bases = [PROJECT.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
+    return [path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()]
+
+
+@functools.lru_cache(maxsize=1024)
+def _imports(path: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # `from toolkit import catalog` must not stand for the package alone, nor for more than it names
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "catalog.load":
+            # a component by a name that is known only when it runs: any of the folder
+            package = getattr(node.args[0], "value", None)
+            names += [f"{package}.{name}" for name in catalog.names(package)] if package else []
+    return tuple(names)
+
+
+def science_code() -> str:
+    """Return a digest of all source of toolkit and analysis but figures, tables and remedies."""
+    return _digest({path for path in _sources() if not {"figures", "tables", "remedies"} & set(path.parts)})
 
 
 def drawing_code() -> str:
     """Return a digest of all source, the manuscript included, that figures, tables and the PDF depend on."""
-    return _code(also=("experiments/paper.py", "paper/checkerscope.typ", "paper/refs.bib"))
+    return _digest({*_sources(), *(PROJECT / name for name in PAPER_SOURCES)})
 
 
-@functools.lru_cache(maxsize=2)
-def _code(without: tuple[str, ...] = (), also: tuple[str, ...] = ()) -> str:
-    paths = [path for folder in ("toolkit", "analysis") for path in (PROJECT / folder).rglob("*.py")]
-    paths = [path for path in paths if not set(without) & set(path.parts)] + [PROJECT / name for name in also]
+def _sources() -> Iterator[Path]:
+    return (path for folder in ("toolkit", "analysis") for path in (PROJECT / folder).rglob("*.py"))
+
+
+def _digest(paths: set[Path]) -> str:
     state = hashlib.sha256()
     for path in sorted(paths):
         state.update(path.relative_to(PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.executors import is_lost_worker
+from experiments.store import StoreError
 
 #: How often a task whose worker died is tried again before it counts as failed.
 RETRIES = 2
-#: Seconds before a run that another process is training is looked at again.
+#: Seconds before runs that other processes are working on are looked at again, when nothing else is left to do.
 BUSY_PAUSE = 0.5
 
 
@@ -34,11 +35,11 @@ class Summary:
 
     def count(self) -> Counter[str]:
         """Return how many tasks ended in each status."""
-        return Counter(result.get("status", "done") for result in self.results.values())
+        return Counter(result["status"] for result in self.results.values())
 
     def failures(self) -> list[str]:
         """Return one line per failed task."""
-        return [f"{key}: {r['why']}" for key, r in self.results.items() if r.get("status") == "failed"]
+        return [f"{key}: {r['why']}" for key, r in self.results.items() if r["status"] == "failed"]
 
 
 def execute(
@@ -48,30 +49,35 @@ def execute(
 
     A call whose worker died is submitted again, up to `RETRIES` times; one that answers "busy" goes to the back.
     On any exception here, and on Ctrl-C, the executor is told to stop and the exception passes on.
+
+    Raises:
+        StoreError: If a task says that the disk failed.
     """
-    queue, flying = deque(calls), dict[Future[dict[str, Any]], Call]()
-    summary, tries = Summary(), Counter[str]()
+    fresh, again, flying = iter(calls), deque[Call](), dict[Future[dict[str, Any]], Call]()
+    summary, lost, busy = Summary(), Counter[str](), set[str]()
     try:
-        while queue or flying:
-            while queue and len(flying) < window:
-                call = queue.popleft()
+        while True:
+            while len(flying) < window and (call := next(fresh, None) or (again.popleft() if again else None)):
                 flying[executor.submit(call.function, *call.arguments)] = call
+            if not flying:
+                return summary
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                call = flying.pop(future)
-                result = _result(future)
-                tries[call.key] += result["status"] == "lost"
-                if result["status"] == "lost" and tries[call.key] > RETRIES:
-                    result["status"] = "failed"
-                if result["status"] in ("lost", "busy"):
-                    queue.append(call)
-                    time.sleep(BUSY_PAUSE if result["status"] == "busy" else 0)
+                call, result = flying.pop(future), _result(future)
+                lost[call.key] += result["status"] == "lost"
+                if result["status"] == "halted":
+                    raise StoreError(f"{call.key}: {result['why']}; finished runs are kept, start again to go on")
+                if result["status"] == "busy" or (result["status"] == "lost" and lost[call.key] <= RETRIES):
+                    busy |= {call.key} if result["status"] == "busy" else set()
+                    again.append(call)
                     continue
+                result["status"] = "failed" if result["status"] == "lost" else result["status"]
                 summary.results[call.key] = result
                 done(call.key, result)
+            if again and busy.issuperset(call.key for call in (*again, *flying.values())):
+                time.sleep(BUSY_PAUSE)
     except BaseException:
         executor.shutdown(wait=True, cancel_futures=True)
         raise
-    return summary
 
 
 def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:

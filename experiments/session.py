@@ -57,38 +57,38 @@ class Session:
 
     # training and measuring
 
-    def train(self, *, allow_large: bool = False) -> None:
-        """Train every run that is not finished; what is finished is never touched.
+    def train(self, *, allow_large: bool = False) -> list[str]:
+        """Train every run that is not finished; what is finished is never touched. Return one line per failed run.
 
         Raises:
-            ValueError: If the device is absent, an arm cannot be built, or the grid is large and not allowed.
-            StoreError: If the results folder cannot be written to.
+            ValueError: If the device is absent, an arm cannot be built, the grid is large and not allowed, or the
+                results folder cannot be written to.
+            StoreError: If the disk fails.
         """
         if len(self.grid) > LARGE and not allow_large:
             raise ValueError(f"{self.name}: {len(self.grid)} runs; pass --yes to start more than {LARGE}")
         self.store.prepare()
-        pending = [run for run in self.runs() if not self._is_finished(run)]
+        pending = [run for run in self.runs() if not self.store.is_finished(run.spec.id)]
         if not pending:
-            return
+            return []
         from experiments.task import train_run
 
         self._vet(pending)
         calls = [Call(run.spec.id, train_run, (run.spec.canonical, self._place())) for run in pending]
-        self._execute("training", calls, total=len(self.grid))
+        return self._execute("training", calls, total=len(self.grid)).failures()
 
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
-        from experiments.provenance import measuring_code
         from experiments.task import is_measured, measure_run
 
-        asked = self.grid.config.measure
-        stamp = {"code": measuring_code(), "images": asked.images, "margin": asked.margin}
+        measures = self.grid.config.measure.measures
+        asked = {"images": self.grid.config.measure.images, "margin": self.grid.config.measure.margin}
         due = [
-            run.spec.id
+            run.spec
             for run in self.runs()
-            if self.store.is_complete(run.spec.id) and not is_measured(self.store, run.spec.id, asked.measures, stamp)
+            if self.store.is_complete(run.spec.id) and not is_measured(self.store, run.spec, measures, asked)
         ]
-        calls = [Call(run, measure_run, (run, asked.measures, stamp, self._place())) for run in due]
+        calls = [Call(spec.id, measure_run, (spec.canonical, measures, asked, self._place())) for spec in due]
         summary = self._execute("measuring", calls, total=len(calls)) if calls else runner.Summary()
         lines = [line for result in summary.results.values() for line in result.get("failed", ())]
         return lines + summary.failures()
@@ -98,12 +98,9 @@ class Session:
 
         return Place(str(self.results.resolve()), self.name, self.device, self.threads)
 
-    def _is_finished(self, run: Run) -> bool:
-        return self.store.is_complete(run.spec.id) and self.store.record(run.spec.id)["status"] != "failed"
-
     def _vet(self, pending: Sequence[Run]) -> None:
         """Build every arm once and run one image through it, so that a bad arm stops the study before it starts."""
-        from experiments.build import vet
+        from experiments.vetting import vet
         from toolkit.training.engine import pick_device
 
         pick_device(self.device)

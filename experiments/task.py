@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import re
 import signal
 import time
 import traceback
@@ -20,17 +22,20 @@ from torch import Tensor
 
 from experiments import build, provenance
 from experiments.config import RunSpec
-from experiments.store import Store, StoreError
+from experiments.store import Store, StoreError, to_json
 from toolkit import catalog
 from toolkit.training import engine, loop
 
 #: Seconds of training between two checkpoints.
 CHECKPOINT_SECONDS = 5.0
+#: Errors that say that the disk is full or broken: the next run would meet them too.
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
+ADDRESS = re.compile("0x[0-9a-f]{6,}")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and on what a task works; nothing in it changes a number."""
+    """Where and on what a task works; nothing in it is meant to change a number."""
 
     results: str
     study: str
@@ -46,7 +51,7 @@ class Place:
 class _Duty:
     """What a worker process is doing, for its signal handlers: the one piece of state they share."""
 
-    training = False
+    working = False
     signal_received = 0
 
 
@@ -54,9 +59,9 @@ def start_worker() -> None:
     """Make a worker process finish its step, save its state and end when it is told to stop."""
 
     def ask(number: int, frame: object) -> None:
-        _Duty.signal_received = number
-        if not _Duty.training:
+        if not _Duty.working or _Duty.signal_received == number:  # nothing to save, or asked twice
             os._exit(128 + number)
+        _Duty.signal_received = number
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
@@ -71,23 +76,28 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
     """Train one run and commit it.
 
     Returns:
-        `{"run": id, "status": "done" | "diverged" | "failed" | "busy" | "present", "why": ...}`; busy means that
-        another process is training it.
+        `{"run": id, "status": ..., "why": ...}`: "done", "diverged", "failed", "present" (it was finished already),
+        "busy" (another process is working on it) or "halted" (the disk failed: other runs would fare no better).
     """
     spec = RunSpec.model_validate_json(canonical)
-    store = place.store
-    with store.lock(spec.id) as held:
-        if not held:
-            return {"run": spec.id, "status": "busy", "why": "another process is training it"}
-        if store.is_complete(spec.id) and store.record(spec.id)["status"] != "failed":
-            return {"run": spec.id, "status": "present", "why": ""}
-        try:
-            _Duty.training = True
-            return _train(spec, place, store)
-        except (Exception, SystemExit) as error:  # a component that calls sys.exit fails its run, not the study
-            return _fail(spec, place, store, error)
-        finally:
-            _Duty.training = False
+    _Duty.working = True
+    try:
+        with place.store.lock(spec.id) as held:
+            if not held:
+                return _answer(spec, "busy", "another process is working on it")
+            if place.store.is_finished(spec.id):
+                return _answer(spec, "present")
+            return _train(spec, place, place.store)
+    except (Exception, SystemExit) as error:  # a component that calls sys.exit fails its run, not the study
+        return _fail(spec, place, error)
+    finally:
+        _Duty.working = False
+        if _Duty.signal_received:
+            os._exit(128 + _Duty.signal_received)
+
+
+def _answer(spec: RunSpec, status: str, why: str = "") -> dict[str, Any]:
+    return {"run": spec.id, "status": status, "why": why}
 
 
 def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
@@ -96,13 +106,10 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     data = build.data(spec, "train").to(device)
     network = build.model(spec, data).to(device)
     cost = build.cost(network, data)
-    keeper = _Keeper(spec, store)
+    conditions = {**provenance.conditions(str(device)), "code": provenance.training_code(spec)}
+    keeper = _Keeper(spec, store, conditions)
     provenance.reset_peak_memory()
     began = time.monotonic()
-    saved = store.load_checkpoint(spec.id)
-    resume = tensors_from_bytes(saved) if saved else None
-    if resume:
-        keeper.weights |= {step: w for step, w in _unpack(resume).items() if step <= int(resume["step"])}
     outcome = loop.train(
         network,
         data.inputs,
@@ -110,17 +117,16 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
         seed=spec.seed,
         targets=None if data.targets is data.inputs else data.targets,
         observe=keeper,
-        resume=resume,
+        resume=keeper.resume(),
     )
     files = {"spec.json": spec.canonical.encode(), "history.csv": _history(outcome.losses)}
     kept = keeper.weights if outcome.status == "done" else {s: w for s, w in keeper.weights.items() if s < outcome.step}
     files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in sorted(kept.items())}
-    record = {"status": outcome.status, "steps": outcome.step, "why": "", "kept": sorted(kept), **cost}
-    if outcome.status == "diverged":
-        record["why"] = f"loss or weights not finite at step {outcome.step}"
-    beside = {**provenance.environment(str(device)), **_speed(spec, time.monotonic() - began)}
+    why = f"loss or weights not finite at step {outcome.step}" if outcome.status == "diverged" else ""
+    record = {"status": outcome.status, "steps": outcome.step, "why": why, "kept": sorted(kept), **cost}
+    beside = {**provenance.environment(str(device)), **conditions, **_speed(spec, time.monotonic() - began)}
     store.commit(spec.id, files, record, beside)
-    return {"run": spec.id, "status": outcome.status, "why": record["why"]}
+    return _answer(spec, outcome.status, why)
 
 
 def _speed(spec: RunSpec, seconds: float) -> dict[str, Any]:
@@ -132,29 +138,41 @@ def _speed(spec: RunSpec, seconds: float) -> dict[str, Any]:
 class _Keeper:
     """Observer of a training: keeps snapshots, writes checkpoints, stops when asked."""
 
-    def __init__(self, spec: RunSpec, store: Store) -> None:
+    def __init__(self, spec: RunSpec, store: Store, conditions: dict[str, Any]) -> None:
         self.spec, self.store = spec, store
         self.weights: dict[int, dict[str, Tensor]] = {}
         self.last = time.monotonic()
+        # a run that was begun by other code, or with other threads, is begun again: half of each would be neither
+        self.conditions = torch.frombuffer(bytearray(to_json(conditions)), dtype=torch.uint8)
+
+    def resume(self) -> dict[str, Tensor] | None:
+        """Return the state to go on from, if there is one that was made under the same conditions."""
+        saved = self.store.load_checkpoint(self.spec.id)
+        state = tensors_from_bytes(saved) if saved else {}
+        if not state or not torch.equal(state.pop("conditions"), self.conditions):
+            return None
+        for key in [key for key in state if key.startswith("kept/")]:
+            _, step, name = key.split("/", 2)
+            self.weights.setdefault(int(step), {})[name] = state.pop(key)
+        return state
 
     def __call__(self, step: int, state: Callable[[], dict[str, Tensor]]) -> None:
+        """Look at the training after `step` steps."""
         if step in self.spec.saved_steps and step not in self.weights:
             self.weights[step] = {k[6:]: v for k, v in state().items() if k.startswith("model/")}
-        due = time.monotonic() - self.last > CHECKPOINT_SECONDS
-        if (due or _Duty.signal_received) and 0 < step < self.spec.train.steps:
-            packed = {f"kept/{s}/{k}": v for s, weights in self.weights.items() for k, v in weights.items()}
-            self.store.save_checkpoint(self.spec.id, tensors_to_bytes({**state(), **packed}))
-            self.last = time.monotonic()
-        if _Duty.signal_received:
-            os._exit(128 + _Duty.signal_received)  # everything is on disk; the pool must not hand out another task
+        due = time.monotonic() - self.last >= CHECKPOINT_SECONDS
+        try:
+            if (due or _Duty.signal_received) and 0 < step < self.spec.train.steps:
+                self._save(step, state())
+        finally:
+            if _Duty.signal_received:
+                os._exit(128 + _Duty.signal_received)  # what could be saved is; no further task must be begun
 
-
-def _unpack(state: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    kept: dict[int, dict[str, Tensor]] = {}
-    for key in [k for k in state if k.startswith("kept/")]:
-        _, step, name = key.split("/", 2)
-        kept.setdefault(int(step), {})[name] = state.pop(key)
-    return kept
+    def _save(self, step: int, state: dict[str, Tensor]) -> None:
+        kept = {f"kept/{s}/{name}": w for s, weights in self.weights.items() for name, w in weights.items()}
+        packed = tensors_to_bytes({**state, **kept, "conditions": self.conditions})
+        self.store.save_checkpoint(self.spec.id, step, packed)
+        self.last = time.monotonic()
 
 
 def _history(losses: Tensor) -> bytes:
@@ -162,65 +180,94 @@ def _history(losses: Tensor) -> bytes:
     return ("\n".join(["step,loss", *rows]) + "\n").encode()
 
 
-def _fail(spec: RunSpec, place: Place, store: Store, error: BaseException) -> dict[str, Any]:
+def _fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
     """Commit the run as failed, with one line for people and the traceback beside it."""
-    why = f"{type(error).__name__}: {error}".splitlines()[0]
-    if isinstance(error, OSError | StoreError):
-        return {"run": spec.id, "status": "failed", "why": why}  # the disk itself: nothing more is written
+    why = _one_line(error)
+    if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in DISK_FAULTS):
+        return _answer(spec, "halted", why)
     memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     why = f"out of memory: {why}" if memory else why
     record = {"status": "failed", "steps": 0, "why": why, "kept": [], "parameters": 0, "macs": 0, "period": 0}
-    files = {"spec.json": spec.canonical.encode(), "traceback.txt": traceback.format_exc().encode()}
+    beside = {**provenance.environment("cpu"), "traceback": traceback.format_exc()}
     try:
-        store.commit(spec.id, files, record, provenance.environment("cpu"))
-    except OSError as second:
-        why += f" (and its record could not be written: {second})"
-    return {"run": spec.id, "status": "failed", "why": why}
+        place.store.commit(spec.id, {"spec.json": spec.canonical.encode()}, record, beside)
+    except (OSError, StoreError) as second:
+        return _answer(spec, "halted", f"{why} (and its record could not be written: {_one_line(second)})")
+    return _answer(spec, "failed", why)
 
 
-def measure_run(run: str, measures: tuple[str, ...], stamp: dict[str, Any], place: Place) -> dict[str, Any]:
+def _one_line(error: BaseException) -> str:
+    """Return what happened in one printable line that is the same each time it happens."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'results'}: {error.strerror}"
+    text = ADDRESS.sub("0x...", f"{type(error).__name__}: {error}".splitlines()[0])
+    return "".join(character if character.isprintable() else "?" for character in text)[:500]
+
+
+def measure_run(canonical: str, measures: tuple[str, ...], asked: dict[str, int], place: Place) -> dict[str, Any]:
     """Take the measures of one complete run that are missing or out of date.
 
     Args:
-        run: Run id.
+        canonical: The run's spec.
         measures: Names of the measures.
-        stamp: What a measured number depends on besides the run: `code`, number of `images`, `margin`.
+        asked: What a measured number depends on besides the run and the code: number of `images`, `margin`.
         place: Where.
 
     Returns:
-        `{"run": id, "measured": how many were taken, "failed": [lines]}`.
+        `{"run": id, "status": "done" | "busy" | "halted", "measured": how many were taken, "failed": [lines]}`.
     """
+    spec = RunSpec.model_validate_json(canonical)
+    _Duty.working = True
+    try:
+        with place.store.lock(spec.id) as held:
+            if not held:
+                return _answer(spec, "busy", "another process is working on it")
+            due = tuple(name for name in measures if not is_measured(place.store, spec, (name,), asked))
+            failed = _measure(spec, due, asked, place)
+            return {**_answer(spec, "done"), "measured": len(due), "failed": failed}
+    except (OSError, StoreError) as error:
+        return _answer(spec, "halted", _one_line(error))
+    finally:
+        _Duty.working = False
+        if _Duty.signal_received:
+            os._exit(128 + _Duty.signal_received)
+
+
+def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: Place) -> list[str]:
+    """Take measures of every kept step, store the complete ones, and return one line per measure that failed."""
     torch.set_num_threads(place.threads)
     store = place.store
-    due = [name for name in measures if not is_measured(store, run, (name,), stamp)]
-    record = store.record(run)
-    failures: list[str] = []
-    if due and record["kept"]:
-        spec = RunSpec.model_validate_json(store.load(run, "spec.json"))
-        held_out = build.data(spec, "test").first(stamp["images"])
-        found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
-        network = build.model(spec, held_out)
-        for step in record["kept"]:
-            network.load_state_dict(tensors_from_bytes(store.load(run, weights_name(step))))
-            trial = build.trial(network.to(torch.float32), held_out, spec, margin=stamp["margin"])
-            for name in due:
-                try:
-                    found[name][step] = catalog.load("analysis.measures", name).measure(trial)
-                except Exception as error:
-                    failures.append(f"{run} {name} at step {step}: {type(error).__name__}: {error}")
-        for name, by_step in found.items():
-            if len(by_step) == len(record["kept"]):
-                _save(store, run, name, by_step, stamp)
-    return {"run": run, "measured": len(due), "failed": failures}
+    record = store.record(spec.id)
+    if not due or not record["kept"]:
+        return []
+    failures: dict[str, str] = {}
+    held_out = build.data(spec, "test").first(asked["images"])
+    found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
+    network = build.model(spec, held_out)
+    for step in record["kept"]:
+        whole = [name for name in due if name not in failures]
+        network.load_state_dict(tensors_from_bytes(store.load(spec.id, weights_name(step))))
+        trial = build.trial(network.to(torch.float32), held_out, spec, margin=asked["margin"])
+        for name in whole:
+            try:
+                found[name][step] = catalog.load("analysis.measures", name).measure(trial)
+            except (Exception, SystemExit) as error:
+                failures[name] = f"{spec.id} {name} at step {step}: {_one_line(error)}"
+    for name in due:
+        if name not in failures:
+            _save(store, spec, name, found[name], {**asked, "code": provenance.measuring_code(spec, name)})
+    return list(failures.values())
 
 
-def is_measured(store: Store, run: str, measures: tuple[str, ...], stamp: dict[str, Any]) -> bool:
-    """Return whether every one of the measures is stored, intact and made under the same stamp."""
-    stored = (store.load_measure(run, name) for name in measures)
-    return all(found is not None and found[0]["stamp"] == stamp for found in stored)
+def is_measured(store: Store, spec: RunSpec, measures: tuple[str, ...], asked: dict[str, int]) -> bool:
+    """Return whether every one of the measures is stored, intact and made by the present code as asked."""
+    return all(
+        store.measure_stamp(spec.id, name) == {**asked, "code": provenance.measuring_code(spec, name)}
+        for name in measures
+    )
 
 
-def _save(store: Store, run: str, name: str, by_step: dict[int, dict[str, Any]], stamp: dict[str, Any]) -> None:
+def _save(store: Store, spec: RunSpec, name: str, by_step: dict[int, dict[str, Any]], stamp: dict[str, Any]) -> None:
     values: dict[str, dict[str, float | None]] = {}
     arrays: dict[str, np.ndarray] = {}
     for step, result in by_step.items():
@@ -230,4 +277,4 @@ def _save(store: Store, run: str, name: str, by_step: dict[int, dict[str, Any]],
             else:
                 number = float(value)
                 values.setdefault(str(step), {})[key] = number if math.isfinite(number) else None
-    store.save_measure(run, name, {"stamp": stamp, "values": values}, arrays)
+    store.save_measure(spec.id, name, {"stamp": stamp, "values": values}, arrays)

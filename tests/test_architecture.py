@@ -37,7 +37,7 @@ NOWHERE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "mars
 #: Runs text that stands in the same file: the founding article's listings, which are what its claims are about.
 RUNS_ITS_OWN_TEXT = "experiments/claims/_listings.py"
 #: The only file that opens anything for writing.
-WRITER = "experiments/store.py"
+WRITER = "experiments/disk.py"
 WRITING_CALLS = (
     *("write_text", "write_bytes", "savefig", "imsave", "save_file", "torch.save", "numpy.save", "to_parquet"),
     *("np.save", "np.savez", "np.savez_compressed", "np.savetxt"),

@@ -36,7 +36,7 @@ def check(budget: str) -> Verdict:
         judge(smooth < rough, flat < peaked),
         numbers,
         f"Generator of 16 channels from 4 x 4 to 32 x 32, ten images, {steps} steps, {seeds} seeds; the paper: 64 x"
-        f" 64, 100 thousand. Judged after {early} steps, where the bias shows: the mean power of the high ring with"
+        f" 64, 100,000 steps. Judged after {early} steps, where the bias shows: the mean power of the high ring with"
         " bilinear and nearest is below that of both others, and their lines of period 8 stand less above their"
         " neighbours.",
         "The bias towards weak high frequencies and that towards peaks do not both split the four upsamplers like"

@@ -44,7 +44,7 @@ def train(
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     losses = torch.zeros(recipe.steps, dtype=torch.float32, device=images.device)
     begin = engine.restore(model, optimizer, losses, resume) if resume else 0
-    checked = begin
+    checked = begin - begin % engine.CHECK_EVERY  # where an uninterrupted run would have looked last
     loss_of = engine.loss_function(recipe.loss)
     with _precision(recipe.precision, images.device.type):
         for step in range(begin, recipe.steps + 1):

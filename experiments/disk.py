@@ -1,0 +1,121 @@
+"""The only file that changes the disk: six functions, so that every fault of a disk can be tried on each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+#: What a lock that somebody else holds looks like; any other error means that the file system has no locks.
+HELD = (BlockingIOError, PermissionError)
+
+
+class NoLocks(Exception):
+    """The file system refuses to lock."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` under `path` so that a reader sees the old file or the whole new one, whenever the power fails."""
+    make_folder(path.parent)
+    for orphan in path.parent.glob(f".tmp-*-{glob.escape(path.name)}"):
+        if _is_orphan(orphan.name):
+            remove(orphan)
+    temporary = path.with_name(f".tmp-{owner()}-{path.name}")
+    try:
+        write_here(temporary, data)
+        move(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+    sync_folder(path.parent)
+
+
+def write_here(path: Path, data: bytes) -> None:
+    """Write a file in place and wait until its bytes are safe; only for names that nobody reads yet."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, so that they are still there after a power cut."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):  # somebody else made it just now; a file of that name fails later
+        os.mkdir(path)
+    sync_folder(path.parent)
+
+
+def move(old: Path, new: Path) -> None:
+    """Rename a file or folder, atomically; it is safe once its folder is synced."""
+    os.rename(old, new)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder as far as possible: what is left is never counted, and the next one tries again."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are safe."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, byte: int) -> Iterator[bool]:
+    """Hold one byte of a lock file; yields False where another process holds it.
+
+    A POSIX record lock: it dies with its owner, however that dies, and a forked child does not inherit it. It belongs
+    to the process, which loses all its locks on the file when it closes it: hold one at a time.
+
+    Raises:
+        NoLocks: If the file system has none.
+    """
+    with open(path, "a") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except HELD:
+            yield False
+            return
+        except OSError as error:
+            raise NoLocks(error.strerror) from None
+        yield True
+
+
+def owner() -> str:
+    """Return a name for this process that no other one has at this time, on any machine that shares the disk."""
+    return f"{hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]}-{os.getpid()}"
+
+
+def _is_orphan(name: str) -> bool:
+    """Return whether the process that wrote `.tmp-<machine>-<pid>-...` is dead; of other machines nobody knows."""
+    machine, _, rest = name.removeprefix(".tmp-").partition("-")
+    pid = rest.partition("-")[0]
+    if machine != owner().partition("-")[0] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

@@ -1,0 +1,141 @@
+"""Kill -9 at every line that the storage code executes, then start again: the store must be as if nothing happened.
+
+A process of its own that imports neither torch nor pytest, so that forking one child per line is cheap. Prints how many
+points were tried and what was wrong after any of them, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from experiments import disk, encoding, store
+from experiments.store import Store, write
+
+FILES = {module.__file__ for module in (disk, encoding, store)}
+RUNS = [encoding.digest(f"spec {number}".encode())[:12] for number in range(2)]
+STAMP = {"code": "x"}
+
+
+def spec(run: str) -> bytes:
+    return f"spec {RUNS.index(run)}".encode()
+
+
+def scenario(root: Path) -> None:
+    """Do what a study does, skipping what is already there: two runs (the second fails once), a measure, records."""
+    results = Store(root, "study")
+    results.prepare()
+    for run in RUNS:
+        with results.lock(run) as held:
+            assert held
+            if not results.is_finished(run):
+                train(results, run)
+            if results.measure_stamp(run, "tone") != STAMP:
+                results.save_measure(run, "tone", {"stamp": STAMP, "values": {}}, {"0/map": np.arange(4.0)})
+    write(results.root / "records" / "values.csv", b"run,value\n")
+    results.save_note("paper", {"stamp": "x"})
+
+
+def train(results: Store, run: str) -> None:
+    if run == RUNS[1] and run not in results.runs():
+        record = {"status": "failed", "steps": 0}
+        results.commit(run, {"spec.json": spec(run)}, record, {"time": "now"})
+    saved = results.load_checkpoint(run)
+    assert saved in (None, b"3" * 50, b"6" * 50), "a checkpoint that was never saved"
+    results.save_checkpoint(run, 3, b"3" * 50)
+    results.save_checkpoint(run, 6, b"6" * 50)
+    files = {"spec.json": spec(run), "history.csv": b"step,loss\n1,0.5\n"}
+    results.commit(run, files, {"status": "done", "steps": 6}, {"time": "now"})
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else b"/" for path in root.rglob("*")}
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run `work` in a forked child and return how it ended, as os.waitstatus_to_exitcode does."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def killed_at(line: int, work: Callable[[], None]) -> Callable[[], None]:
+    """Return `work` with a SIGKILL before the given executed line of the storage code."""
+
+    def traced() -> None:
+        left = line
+
+        def inside(frame: FrameType, event: str, argument: object) -> object:
+            nonlocal left
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return inside
+
+        def enter(frame: FrameType, event: str, argument: object) -> object:
+            return inside if frame.f_code.co_filename in FILES else None
+
+        sys.settrace(enter)
+        work()
+
+    return traced
+
+
+def finished(root: Path) -> dict[str, int]:
+    """Return the inode of the manifest of every finished run: a run that is trained again gets another."""
+    results = Store(root, "study")
+    return {r: (results.root / "runs" / r / store.MANIFEST).stat().st_ino for r in RUNS if results.is_finished(r)}
+
+
+def try_line(line: int, folder: Path, expected: dict[str, bytes]) -> str | None:
+    """Kill at one line, start again, and return what is wrong, "" for nothing, None if the line is past the end."""
+    root = folder / str(line)
+    root.mkdir()
+    ending = in_child(killed_at(line, lambda: scenario(root)))
+    if ending == 0:
+        return None
+    if ending != -signal.SIGKILL:
+        return f"ended with {ending}"
+    before = finished(root)
+    if in_child(lambda: scenario(root)) != 0:
+        return "the second start failed"
+    after, now = finished(root), tree(root)
+    shutil.rmtree(root)
+    if {run: after[run] for run in before} != before:
+        return "a finished run was written again"
+    if now != expected:
+        return f"differs in {sorted(k for k in now.keys() | expected.keys() if now.get(k) != expected.get(k))}"
+    return ""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
+        folder = Path(name)
+        scenario(folder / "whole")
+        expected = tree(folder / "whole")
+        wrong, line = {}, 0
+        while (said := try_line(line + 1, folder, expected)) is not None:
+            line += 1
+            if said:
+                wrong[line] = said
+    print(json.dumps({"points": line, "wrong": wrong}))
+
+
+if __name__ == "__main__":
+    main()
