@@ -2,8 +2,8 @@
 
 Protocol. A set is a few photographs. Clean sets give each bin of a measure (a scalar is one bin) its mean and standard
 deviation; a set's scores are its largest deviations over the bins, upwards and downwards, in standard deviations; each
-of the two thresholds lets 97.5 % of further clean sets pass. A measure *detects* a level if it flags 90 % of the sets
-at this level and at all higher ones; its false-positive rate is the share of clean sets *of other photographs* that it
+of the two limits lets 97.5 % of further clean sets pass. A measure *detects* a level if it flags 90 % of the sets at
+this level and at all higher ones; its false-positive rate is the share of clean sets *of other photographs* that it
 flags. This gives every published curve an ideal observer who knows the clean distribution of each bin. Only
 `periodicity_test` decides by itself, at p < 5 %, knowing no clean photographs.
 
@@ -89,7 +89,8 @@ def candidates(period: int = PERIOD) -> list[Candidate]:
 def _reading(name: str) -> Respond:
     """Return what is read off a published measure: its authors' plot or number, for a set of images.
 
-    By default the function of the file's name, averaged over images where it has one row per image.
+    By default the function of the file's name, averaged over the images that it is defined for where it has one row
+    per image.
     """
     module = catalog.load(PUBLISHED, name)
     if name == "npr":  # the map itself is a network's input
@@ -101,7 +102,8 @@ def _reading(name: str) -> Respond:
 
     def mean(images: Tensor) -> Tensor:
         found: Tensor = getattr(module, name)(images)
-        return found.mean(0) if found.dim() == 2 and len(found) == len(images) else found
+        # a profile of an image without contrast is undefined, and its authors' average would be too
+        return found.nanmean(0) if found.dim() == 2 and len(found) == len(images) else found
 
     return mean
 
@@ -201,7 +203,10 @@ class _Rule:
 
 
 def _bins(candidate: Candidate, images: Tensor) -> Floats:
-    return np.atleast_1d(np.asarray(candidate.respond(images), dtype=np.float64)).ravel()
+    bins = np.atleast_1d(np.asarray(candidate.respond(images), dtype=np.float64)).ravel()
+    if not np.isfinite(bins).all():  # NaN compares as "not flagged", which would pass for a measure that sees nothing
+        raise checks.mismatch(candidate.name, "finite bins for a set of images", f"{np.isnan(bins).sum()} NaN")
+    return bins
 
 
 def _scores(bins: Floats, mean: Floats, deviation: Floats) -> Floats:

@@ -45,7 +45,7 @@ def draw(records: Records) -> Figure:
     axes[0].set_yticks(range(len(measures)), measures)
     for ax in axes:
         ax.axhline(ours - 0.5, color="C3", linewidth=0.8)
-        ax.tick_params(axis="y", length=0)
+        ax.tick_params(axis="y", which="both", length=0)
         ax.set_ylim(len(measures) - 0.5, -0.5)
     fig.supxlabel("level of the defect (dB)", fontsize=7.5)
     return fig

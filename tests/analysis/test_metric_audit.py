@@ -76,6 +76,18 @@ def test_every_candidate_gives_finite_bins():
         assert np.isfinite(bins).all(), candidate.name
 
 
+def test_undefined_numbers_do_not_pass_for_blindness():
+    broken = [Candidate("broken", "ours", lambda x: float("nan"))]
+    with pytest.raises(ValueError, match="broken: expected finite bins for a set of images, got 1 NaN"):
+        metric_audit.run(images=pictures(20), seed=0, levels=(-20,), draws=2, size=4, measures=broken)
+
+
+def test_images_without_contrast_leave_the_others_average():
+    x = pictures(8)[..., :32, :32]
+    durall = next(one for one in metric_audit.candidates() if one.name == "durall_radial_profile")
+    assert torch.equal(durall.respond(torch.cat([x, torch.zeros(1, 1, 32, 32)])), durall.respond(x))
+
+
 def rows(flagged, levels=(-30.0, -20.0, -10.0)):
     found = [("m", "ours", "blur", level, 10, share) for level, share in zip(levels, flagged, strict=True)]
     return pd.DataFrame([("m", "ours", "none", np.nan, 30, 0.1), *found], columns=list(metric_audit.COLUMNS))
