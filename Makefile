@@ -26,7 +26,7 @@ study: $(INSTALLED)
 	$(BIN)/checkerscope study configs/quick.toml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

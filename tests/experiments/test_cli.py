@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,8 @@ def test_answers_without_importing_torch(arguments: tuple[str, ...]) -> None:
         f"import sys; from experiments.__main__ import run; code = run({list(arguments)!r})\n"
         f"print({heavy} & set(sys.modules), file=sys.stderr); sys.exit(code)"
     )
-    seconds = []
-    for _ in range(2):  # the better of two: the machine may be busy
-        began = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
-        seconds.append(time.monotonic() - began)
-        assert done.stderr.splitlines()[-1] == "set()"
-        if seconds[-1] < 0.5:
-            break
-    assert min(seconds) < 0.5
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "set()"
 
 
 # list

@@ -140,7 +140,7 @@ def test_links_do_not_make_the_walk_endless(good: Path) -> None:
     start = time.monotonic()
     walk = _files.walk(good)
     assert (len(walk.files), walk.problems) == (8, ())
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 20  # an endless walk, on however busy a machine
 
 
 def test_a_linked_folder_is_followed(good: Path, tmp_path: Path) -> None:
