@@ -131,7 +131,10 @@ def list_components(kind: str | None, as_json: bool) -> None:
             keep = ("name", "label", "source", "flags", "options", "broken")
             _json([{key: getattr(component, key) for key in keep} for component in described])
             return
-        rows = [{"name": c.name, "label": c.broken or c.label, "source": c.source} for c in described]
+        rows = [
+            {"name": c.name, "label": "(skipped)" if c.broken else c.label, "source": c.broken or c.source}
+            for c in described
+        ]
         _table(rows, as_json)
 
 

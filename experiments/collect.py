@@ -126,7 +126,8 @@ def _row(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _machine(run: str, store: Store) -> dict[str, Any]:
     beside = store.environment(run)
-    keep = ("seconds", "steps_per_second", "peak_memory_mb", "processor", "threads", "device", "accelerator")
+    keep = ("seconds", "cpu_seconds", "steps_timed", "step_memory_mb", "peak_memory_mb")
+    keep += ("processor", "threads", "device", "accelerator")
     return {"run": run, **{key: beside.get(key, "") for key in keep}}
 
 

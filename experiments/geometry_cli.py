@@ -68,7 +68,7 @@ def solve(input_size: int, output_size: int | None, limit: int, as_json: bool, *
     click.echo(_columns([_short(axis) for axis in found[:limit]]))
     if len(found) > limit:
         click.echo(f"... and {len(found) - limit} more; --limit {len(found)} shows all")
-    click.echo("Even overlap does not make a clean output: random weights leave a grid of 1 - 1/s^2 of the energy.")
+    click.echo("Even is not clean: of random weights' energy, 1 - 1/s^2 is a grid all the same.")
 
 
 @geometry.command()
@@ -181,7 +181,8 @@ def _facts(axis: Axis) -> dict[str, Any]:
 
 
 def _short(axis: Axis) -> dict[str, Any]:
-    bare = f"; {axis.bare_outputs} outputs at the end get no tap" if axis.bare_outputs else ""
+    outputs = "output gets" if axis.bare_outputs == 1 else "outputs get"
+    bare = f"; {axis.bare_outputs} {outputs} no tap at the end" if axis.bare_outputs else ""
     return {
         "k": axis.kernel_size,
         "s": axis.stride,

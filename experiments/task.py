@@ -22,6 +22,7 @@ from torch import Tensor
 
 from experiments import build, provenance
 from experiments.config import RunSpec
+from experiments.memory import step_memory_mb
 from experiments.store import Store, StoreError, to_json
 from toolkit import catalog
 from toolkit.training import engine, loop
@@ -108,8 +109,10 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     cost = build.cost(network, data)
     conditions = {**provenance.conditions(str(device)), "code": provenance.training_code(spec)}
     keeper = _Keeper(spec, store, conditions)
+    memory = step_memory_mb(network, data.inputs[: spec.train.batch_size])
+    state = keeper.resume()
     provenance.reset_peak_memory()
-    began = time.monotonic()
+    began, worked = time.monotonic(), time.process_time()
     outcome = loop.train(
         network,
         data.inputs,
@@ -117,22 +120,25 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
         seed=spec.seed,
         targets=None if data.targets is data.inputs else data.targets,
         observe=keeper,
-        resume=keeper.resume(),
+        resume=state,
     )
     files = {"spec.json": spec.canonical.encode(), "history.csv": _history(outcome.losses)}
     kept = keeper.weights if outcome.status == "done" else {s: w for s, w in keeper.weights.items() if s < outcome.step}
     files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in sorted(kept.items())}
     why = f"loss or weights not finite at step {outcome.step}" if outcome.status == "diverged" else ""
     record = {"status": outcome.status, "steps": outcome.step, "why": why, "kept": sorted(kept), **cost}
-    beside = {**provenance.environment(str(device)), **conditions, **_speed(spec, time.monotonic() - began)}
+    steps = outcome.step - (int(state["step"]) if state else 0)
+    speed = _speed(steps, time.monotonic() - began, time.process_time() - worked)
+    beside = {**provenance.environment(str(device)), **conditions, **speed, "step_memory_mb": memory}
     store.commit(spec.id, files, record, beside)
     return _answer(spec, outcome.status, why)
 
 
-def _speed(spec: RunSpec, seconds: float) -> dict[str, Any]:
-    rate = spec.train.steps / seconds if seconds > 0 else 0.0
-    memory = provenance.peak_memory_mb()
-    return {"seconds": seconds, "steps_per_second": rate, "peak_memory_mb": memory, "executor": "loop"}
+def _speed(steps: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
+    """Return what the steps since the start or the last resumption took."""
+    rate = steps / seconds if seconds > 0 else 0.0
+    taken = {"seconds": seconds, "cpu_seconds": cpu_seconds, "steps_timed": steps, "steps_per_second": rate}
+    return {**taken, "peak_memory_mb": provenance.peak_memory_mb(), "executor": "loop"}
 
 
 class _Keeper:

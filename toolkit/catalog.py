@@ -142,7 +142,7 @@ def describe_one(package: str, name: str) -> Component:
 @functools.lru_cache(maxsize=1024)
 def _read(package: str, name: str, path: Path, stamp: tuple[int, int]) -> Component:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
     except (SyntaxError, ValueError, OSError) as error:  # ValueError: not UTF-8, or a null byte
         return Component(name, name, "", {}, (), path, f"{type(error).__name__}: {error}")
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]

@@ -55,7 +55,7 @@ def test_list_names_every_kind_and_component(capsys: pytest.CaptureFixture[str])
         assert kinds[kind] == len(listed)
         assert run(["list", kind]) == 0
         shown = capsys.readouterr().out
-        assert all(f"{name} " in shown for name in listed)
+        assert set(listed) <= set(shown.split())
 
 
 def test_list_gives_labels_sources_flags_and_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,6 +66,23 @@ def test_list_gives_labels_sources_flags_and_options(capsys: pytest.CaptureFixtu
     assert "kernel_size" in found["options"]
     assert found["flags"]["linear"] is True
     assert found["broken"] == ""
+
+
+def test_list_shows_a_file_that_cannot_be_read_as_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "with_a_broken_file"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "good.py").write_text("LABEL = 'Good'\n")
+    (folder / "typo.py").write_text("LABEL = 'Typo'\ndef measure(:\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(cli.KINDS, "measures", folder.name)
+    assert run(["list", "measures"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "good Good" in shown
+    assert "typo (skipped) SyntaxError: " in shown
+    assert "(typo.py, line 2)" in shown
 
 
 # exit codes and messages

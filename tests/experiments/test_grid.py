@@ -16,6 +16,7 @@ import pytest
 from experiments import config
 from experiments.config import Config, ConfigError, RunSpec
 from experiments.grid import Grid, matches
+from toolkit import catalog
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((PROJECT / "configs").glob("*.toml"))
@@ -42,6 +43,12 @@ def test_every_config_of_the_repository_expands(path: Path) -> None:
     assert expanded.config.study.name == path.stem
     seeds = Counter(run.arm for run in runs)
     assert set(seeds.values()) == {len(expanded.factors["seed"])}, "two arms have one label"
+
+
+def test_the_catalogue_study_trains_every_upsampler() -> None:
+    path = PROJECT / "configs" / "catalogue.toml"
+    trained = {run.spec.upsampler.name for run in Grid(config.read(path), str(path))}
+    assert trained == set(catalog.names("toolkit.upsamplers"))
 
 
 def test_the_full_grid_has_the_arms_that_its_factors_say() -> None:
