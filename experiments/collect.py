@@ -124,11 +124,13 @@ def _row(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
     return {**base, **factors, "why": record["why"]}
 
 
+MACHINE = ("processor", "threads", "device", "accelerator")
+
+
 def _machine(run: str, store: Store) -> dict[str, Any]:
     beside = store.environment(run)
-    keep = ("seconds", "cpu_seconds", "steps_timed", "step_memory_mb", "peak_memory_mb")
-    keep += ("processor", "threads", "device", "accelerator")
-    return {"run": run, **{key: beside.get(key, "") for key in keep}}
+    taken = ("seconds", "cpu_seconds", "steps_timed", "step_memory_mb", "peak_memory_mb")
+    return {"run": run, **{key: beside.get(key, "") for key in (*taken, *MACHINE)}}
 
 
 def _values(run: str, body: Mapping[str, Any]) -> list[tuple[str, int, str, float]]:
