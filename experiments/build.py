@@ -18,6 +18,9 @@ from toolkit.initializer import initialize
 from toolkit.training.engine import Recipe
 from toolkit.upsampler import Upsampler
 
+#: Training images that a remedy is fitted to where it needs data.
+CURE_IMAGES = 64
+
 
 @dataclass(frozen=True)
 class Data:
@@ -74,6 +77,26 @@ def model(spec: RunSpec, sample: Data) -> nn.Module:
     return network
 
 
+def cured(spec: RunSpec, trained: nn.Module, shown: Data, *, fit: bool = True) -> nn.Module:
+    """Return a trained network of a run with its remedy applied.
+
+    A remedy that keeps a property through training is told to where a fine-tune follows, one that needs data gets
+    the first images. Without `fit`, remedies that fit do no step: what is left is the structure.
+    """
+    if spec.cure is None:
+        return trained
+    remedy = catalog.describe_one("toolkit.remedies", spec.cure.name)
+    options: dict[str, Any] = dict(spec.cure.options)
+    if spec.cure.finetune and "keep" in remedy.options:
+        options.setdefault("keep", True)
+    if remedy.flags.get("promise") == "needs data":
+        images = shown.first(CURE_IMAGES)
+        options |= {"inputs": images.inputs, "targets": images.targets}
+    if not fit and "steps" in remedy.options:
+        options["steps"] = 0
+    return catalog.load("toolkit.remedies", spec.cure.name).apply(trained, **options)
+
+
 def _upsampler(spec: RunSpec, in_channels: int, out_channels: int) -> Upsampler:
     cls: type[Upsampler] = catalog.load("toolkit.upsamplers", spec.upsampler.name)
     options: dict[str, Any] = dict(spec.upsampler.options)
@@ -81,12 +104,12 @@ def _upsampler(spec: RunSpec, in_channels: int, out_channels: int) -> Upsampler:
 
 
 def recipe(spec: RunSpec) -> Recipe:
-    """Return how the run is trained."""
+    """Return how the run is trained, or fine-tuned after a cure."""
     train = spec.train
     return Recipe(
-        steps=train.steps,
+        steps=spec.steps,
         batch_size=train.batch_size,
-        learning_rate=train.learning_rate,
+        learning_rate=(spec.cure and spec.cure.learning_rate) or train.learning_rate,
         loss=train.loss,
         precision=train.precision,
     )

@@ -121,6 +121,8 @@ def _row(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
         "needs_context": bool(flags.get("needs_context")),
     }
     factors = {key: name_of(value) for key, value in run.factors.items()}
+    if "cure" in run.factors:  # the run that it starts from, itself where nothing was cured
+        factors["base"] = (run.spec.base or run.spec).id
     return {**base, **factors, "why": record["why"]}
 
 
@@ -186,7 +188,7 @@ def load(folder: Path) -> Records:
 
 
 def _read_csv(data: bytes) -> pd.DataFrame:
-    texts = {"run": str, "why": str, "arm": str}
+    texts = {"run": str, "why": str, "arm": str, "base": str}
     table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True)
     return table.fillna({name: "" for name in texts if name in table})
 

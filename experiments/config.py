@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from toolkit import catalog
 
@@ -58,7 +58,8 @@ class ComponentSpec(_Model):
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
             raise ValueError(f"expected a name, or a table with name = and options, got {str(value)[:80]!r}")
         if "options" not in value:
-            return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
+            own = {k: v for k, v in value.items() if k in cls.model_fields}
+            return {**own, "options": {k: v for k, v in value.items() if k not in own}}
         return value
 
 
@@ -66,6 +67,21 @@ Upsampler = Annotated[ComponentSpec, _component("toolkit.upsamplers")]
 Initializer = Annotated[ComponentSpec, _component("toolkit.initializers")]
 ImageSource = Annotated[ComponentSpec, _component("toolkit.images")]
 Network = Annotated[ComponentSpec, _component("toolkit.networks")]
+
+
+class CureSpec(ComponentSpec):
+    """A remedy for a trained model: `{name = "equal_gain", order = 1, finetune = 200}`.
+
+    `finetune` steps on the training images follow; `learning_rate` is the training's unless given.
+    """
+
+    finetune: int = Field(default=0, ge=0, le=10_000_000)
+    learning_rate: float | None = Field(default=None, gt=0)
+
+
+Cure = Annotated[CureSpec, _component("toolkit.remedies")]
+#: Value of the factor `cure` that leaves a model as it was trained.
+NO_CURE = "none"
 
 
 class Images(_Model):
@@ -104,6 +120,12 @@ class RunSpec(_Model):
     initializer: Initializer
     train: Train
     seed: int = Field(ge=0, lt=2**31)
+    cure: Cure | None = None
+
+    @field_validator("cure", mode="before")
+    @classmethod
+    def _no_cure(cls, value: Any) -> Any:
+        return None if value == NO_CURE else value
 
     @model_validator(mode="after")
     def _task_fits(self) -> RunSpec:
@@ -119,8 +141,9 @@ class RunSpec(_Model):
 
     @property
     def canonical(self) -> str:
-        """Canonical JSON: sorted keys, no spaces."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Canonical JSON: sorted keys, no spaces; no `cure` where there is none."""
+        plain = self.model_dump(mode="json", exclude={"cure"} if self.cure is None else None)
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def id(self) -> str:
@@ -128,8 +151,20 @@ class RunSpec(_Model):
         return hashlib.sha256(self.canonical.encode()).hexdigest()[:12]
 
     @property
+    def base(self) -> RunSpec | None:
+        """The run whose final weights are cured, or None where nothing is."""
+        return None if self.cure is None else self.model_copy(update={"cure": None})
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of this run itself: those of the fine-tune where a trained model is cured."""
+        return self.train.steps if self.cure is None else self.cure.finetune
+
+    @property
     def saved_steps(self) -> tuple[int, ...]:
-        """Steps whose weights are kept: the snapshots and the end."""
+        """Steps whose weights are kept: the snapshots and the end; of a cure, right after it and the end."""
+        if self.cure is not None:
+            return tuple(sorted({0, self.steps}))
         return tuple(sorted({*self.train.snapshots, self.train.steps}))
 
 

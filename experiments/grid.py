@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from experiments.config import Config, ConfigError, RunSpec, merge, validate
+from experiments.config import NO_CURE, Config, ConfigError, RunSpec, merge, validate
 from toolkit import catalog
 
 REQUIRED = ("seed", "upsampler", "initializer")
@@ -64,8 +64,10 @@ class Grid:
         parts = [component_label("toolkit.upsamplers", chosen["upsampler"])]
         if len(self.factors["initializer"]) > 1:
             parts.append(component_label("toolkit.initializers", chosen["initializer"]))
+        if chosen.get("cure", NO_CURE) != NO_CURE:
+            parts.append(component_label("toolkit.remedies", chosen["cure"]))
         for key, values in self.factors.items():
-            if key not in REQUIRED and len(values) > 1:
+            if key not in (*REQUIRED, "cure") and len(values) > 1:
                 parts.append(f"{key.rpartition('.')[2].replace('_', ' ')} {_plain(chosen[key])}")
         return ", ".join(parts)
 

@@ -107,7 +107,9 @@ def measuring_code(spec: RunSpec, measure: str) -> str:
 
 
 def _components(spec: RunSpec) -> tuple[str, ...]:
+    remedy = () if spec.cure is None else (f"toolkit.remedies.{spec.cure.name}",)
     return (
+        *remedy,
         f"toolkit.images.{spec.images.source.name}",
         f"toolkit.networks.{spec.network.name}",
         f"toolkit.upsamplers.{spec.upsampler.name}",

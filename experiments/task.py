@@ -83,18 +83,26 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
     spec = RunSpec.model_validate_json(canonical)
     _Duty.working = True
     try:
-        with place.store.lock(spec.id) as held:
-            if not held:
-                return _answer(spec, "busy", "another process is working on it")
-            if place.store.is_finished(spec.id):
-                return _answer(spec, "present")
-            return _train(spec, place, place.store)
+        if spec.base is not None and not place.store.is_finished(spec.id):
+            first = _train_once(spec.base, place)
+            if first["status"] == "busy":
+                return _answer(spec, "busy", f"another process is working on {spec.base.id}, which it cures")
+        return _train_once(spec, place)
     except (Exception, SystemExit) as error:  # a component that calls sys.exit fails its run, not the study
         return _fail(spec, place, error)
     finally:
         _Duty.working = False
         if _Duty.signal_received:
             os._exit(128 + _Duty.signal_received)
+
+
+def _train_once(spec: RunSpec, place: Place) -> dict[str, Any]:
+    with place.store.lock(spec.id) as held:
+        if not held:
+            return _answer(spec, "busy", "another process is working on it")
+        if place.store.is_finished(spec.id):
+            return _answer(spec, "present")
+        return _train(spec, place, place.store)
 
 
 def _answer(spec: RunSpec, status: str, why: str = "") -> dict[str, Any]:
@@ -106,6 +114,9 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     device = engine.pick_device(place.device)
     data = build.data(spec, "train").to(device)
     network = build.model(spec, data).to(device)
+    if spec.base is not None:
+        network.load_state_dict(_final_weights(store, spec.base))
+        network = build.cured(spec, network, data)
     cost = build.cost(network, data)
     conditions = {**provenance.conditions(str(device)), "code": provenance.training_code(spec)}
     keeper = _Keeper(spec, store, conditions)
@@ -132,6 +143,14 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     beside = {**provenance.environment(str(device)), **conditions, **speed, "step_memory_mb": memory}
     store.commit(spec.id, files, record, beside)
     return _answer(spec, outcome.status, why)
+
+
+def _final_weights(store: Store, base: RunSpec) -> dict[str, Tensor]:
+    """Return the weights at the end of a finished run, which a cure starts from."""
+    record = store.record(base.id)
+    if record["status"] != "done":
+        raise ValueError(f"{base.id}, which it cures, has {record['status']}: {record['why']}")
+    return tensors_from_bytes(store.load(base.id, weights_name(record["steps"])))
 
 
 def _speed(steps: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
@@ -168,7 +187,7 @@ class _Keeper:
             self.weights[step] = {k[6:]: v for k, v in state().items() if k.startswith("model/")}
         due = time.monotonic() - self.last >= CHECKPOINT_SECONDS
         try:
-            if (due or _Duty.signal_received) and 0 < step < self.spec.train.steps:
+            if (due or _Duty.signal_received) and 0 < step < self.spec.steps:
                 self._save(step, state())
         finally:
             if _Duty.signal_received:
@@ -249,7 +268,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     failures: dict[str, str] = {}
     held_out = build.data(spec, "test").first(asked["images"])
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
-    network = build.model(spec, held_out)
+    network = _architecture(spec, held_out)
     for step in record["kept"]:
         whole = [name for name in due if name not in failures]
         network.load_state_dict(tensors_from_bytes(store.load(spec.id, weights_name(step))))
@@ -263,6 +282,12 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
         if name not in failures:
             _save(store, spec, name, found[name], {**asked, "code": provenance.measuring_code(spec, name)})
     return list(failures.values())
+
+
+def _architecture(spec: RunSpec, held_out: build.Data) -> torch.nn.Module:
+    """Return a network into which the run's weights fit; what a remedy changes of it does not hang on weights."""
+    network = build.model(spec, held_out)
+    return network if spec.cure is None else build.cured(spec, network, held_out, fit=False)
 
 
 def is_measured(store: Store, spec: RunSpec, measures: tuple[str, ...], asked: dict[str, int]) -> bool:

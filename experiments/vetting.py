@@ -36,7 +36,7 @@ def vet(spec: RunSpec, arm: str) -> None:
     try:
         with _time_limit(TIMEOUT), _unchanged_process():
             sample = build.data(spec, "train").first(1)
-            network = _repeatable_build(spec, sample)
+            network = build.cured(spec, _repeatable_build(spec, sample), sample, fit=False)
             for position, upsampler in enumerate(network.upsamplers):  # type: ignore[arg-type]
                 upsampler.register_forward_hook(_Watcher(spec.upsampler.name, position))
             _try_forward(network.eval(), sample)

@@ -1,0 +1,35 @@
+"""Zero-order hold: a running mean over s values per axis behind every learned enlargement."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from toolkit import filters
+from toolkit.remedies._after import filtered
+
+LABEL = "Hold after the layer"
+SOURCE = "Sugawara 2018, arXiv:1806.02658"
+PROMISE = "needs fine-tuning"
+APPLIES_TO = ("transposed convolution", "sub-pixel shuffle")
+COST = "a depthwise convolution of s taps per axis and layer; blurs"
+
+
+def apply(module: nn.Module, *, places: str = "all") -> nn.Module:
+    """Return a copy of `module` with a box of s ones, sum 1, behind every learned enlargement.
+
+    The factor H0 vanishes at every alias frequency, so all phase gains are equal, a sub-pixel layer's bias included.
+    The map continues with its border values. An even s moves the map by half a pixel, which a fine-tune undoes.
+
+    Args:
+        module: Any module with transposed convolutions or pixel shuffles.
+        places: `all` enlargements or only the `last`.
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    >>> import torch
+    >>> layer = apply(nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1))
+    >>> bool(layer(torch.ones(1, 1, 8, 8))[..., 4:-4, 4:-4].std() < 1e-6)
+    True
+    """
+    return filtered(module, "hold", filters.box, places)

@@ -1,0 +1,40 @@
+"""Resize-convolution in the place of every learned enlargement, its weights as near as they can be."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from toolkit.remedies import _after, _kernels, _sites
+from toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED
+
+LABEL = "Resize-convolution instead"
+SOURCE = "Odena 2016, distill.pub/2016/deconv-checkerboard; weights by least squares: this study"
+PROMISE = "needs fine-tuning"
+APPLIES_TO = ("transposed convolution", "sub-pixel shuffle")
+COST = "up to s^2 times the multiply-accumulates of a sub-pixel layer; `nearest_to_transposed` merges it again"
+
+
+def apply(module: nn.Module, *, kernel_size: int | None = None) -> nn.Module:
+    """Return a copy of `module` with a nearest resize and a convolution for every learned enlargement.
+
+    The new kernel h minimises |box * h - w|^2 against the old transposed kernel w; the bias is its mean over phases.
+
+    Args:
+        module: Any module with transposed convolutions or convolutions in front of a pixel shuffle whose output is
+            exactly stride times the input.
+        kernel_size: Odd number of taps per axis; None for the smallest that reaches every old tap.
+
+    Raises:
+        ValueError: If there is no such layer, or it has another output size.
+
+    >>> import torch
+    >>> layer = apply(nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1))
+    >>> tuple(layer[1].weight.shape), tuple(layer(torch.ones(1, 1, 8, 8)).shape)
+    ((1, 1, 3, 3), (1, 1, 16, 16))
+    """
+    cured = _sites.copied(module, "resize_conv")
+    kinds = (TRANSPOSED, SUB_PIXEL, *_after.own_kinds(cured))
+    for site in _sites.wanted(cured, "resize_conv", kinds):
+        new = _kernels.from_site(site, "resize_conv", lambda taps: _kernels.to_resize(taps, kernel_size)[0])
+        cured = _sites.replaced(cured, site, new)
+    return cured
