@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from experiments.options import as_json, study_options, working_options
 
 if TYPE_CHECKING:
     from experiments.session import Session
@@ -31,6 +33,7 @@ ELSEWHERE = {
     "claims": "experiments.claims_cli:claims",
     "geometry": "experiments.geometry_cli:geometry",
     "metric-audit": "experiments.metric_audit_cli:metric_audit",
+    "slurm-script": "experiments.job_array_cli:slurm_script",
 }
 
 
@@ -68,45 +71,6 @@ def cli() -> None:
     """
 
 
-def _study(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command a config argument and the options that every study command has."""
-    options = [
-        click.argument("config", type=FILE),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a config value."),
-        click.option(
-            "--results",
-            type=click.Path(path_type=Path),
-            default=Path("results"),
-            show_default=True,
-            help="Results folder.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _working(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of those that start workers."""
-    options = [
-        click.option(
-            "--workers",
-            type=click.IntRange(0, 1024),
-            help="Worker processes; 0 works in this process, for a debugger.  [default: one per core or GPU]",
-        ),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."),
-        click.option(
-            "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads per worker."
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-
-
 def _open(config: Path, overrides: tuple[str, ...], results: Path, **how: Any) -> Session:
     from experiments.session import Session
 
@@ -139,8 +103,8 @@ def list_components(kind: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@_study
-@_working
+@study_options
+@working_options
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
 @as_json
@@ -149,14 +113,14 @@ def run(
 ) -> int:
     """Train every run of CONFIG that is not finished yet."""
     if dry_run:
-        return _dry_run(config, overrides, results, as_json)
+        return _dry_run(config, overrides, as_json)
     session = _open(config, overrides, results, **how)
-    failures = session.train(allow_large=yes)
-    session.close()
+    with contextlib.closing(session):
+        failures = session.train(allow_large=yes)
     return _report_runs(session, as_json) or (3 if failures else 0)
 
 
-def _dry_run(config: Path, overrides: tuple[str, ...], results: Path, as_json: bool) -> int:
+def _dry_run(config: Path, overrides: tuple[str, ...], as_json: bool) -> int:
     from experiments import config as configs
     from experiments.grid import Grid
 
@@ -171,7 +135,7 @@ def _dry_run(config: Path, overrides: tuple[str, ...], results: Path, as_json: b
 
 
 @cli.command()
-@_study
+@study_options
 @click.option("--watch", is_flag=True, help="Repeat every two seconds until the study is complete.")
 @as_json
 def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool, as_json: bool) -> int:
@@ -186,14 +150,14 @@ def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool,
 
 
 @cli.command()
-@_study
-@_working
+@study_options
+@working_options
 @as_json
 def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bool, **how: Any) -> int:
     """Take the measures of CONFIG that finished runs lack, without training."""
     session = _open(config, overrides, results, **how)
-    failures = session.measure()
-    session.close()
+    with contextlib.closing(session):
+        failures = session.measure()
     if as_json:
         _json({"failures": failures})
     for line in failures:
@@ -202,7 +166,7 @@ def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bo
 
 
 @cli.command()
-@_study
+@study_options
 @click.option("--publish", is_flag=True, help="Also write paper/data/<study>, which is committed.")
 def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bool) -> None:
     """Gather the numbers of finished runs into tidy CSV files."""
@@ -212,7 +176,7 @@ def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bo
 
 
 @cli.command()
-@_study
+@study_options
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"
 )
@@ -233,20 +197,26 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
 
 
 @cli.command()
-@_study
-@_working
+@study_options
+@working_options
 @click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"
 )
 def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, output: Path | None, **how: Any) -> int:
-    """Do all of it: train what is missing, measure, collect, draw, compile, and show the main table."""
+    """Do all of it: train what is missing, measure, collect, draw, compile, and show the main table.
+
+    A shard is only trained and measured.
+    """
     session = _open(config, overrides, results, **how)
-    failures = session.train(allow_large=yes)
-    failures += session.measure()
-    session.close()
-    session.collect(publish=False)
-    session.publish(output)
+    with contextlib.closing(session):
+        failures = session.train(allow_large=yes)
+        failures += session.measure()
+    if session.shard.count == 1:
+        session.collect(publish=False)
+        session.publish(output)
+    else:
+        click.echo(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
     for line in failures:
         click.echo(f"failed: {line}", err=True)
     return 3 if failures or session.progress().failed else 0
@@ -274,10 +244,10 @@ def _report_runs(session: Session, as_json: bool) -> int:
     if as_json:
         _json({**state.__dict__, "complete": state.is_complete})
     else:
-        click.echo(session.status_line())
+        click.echo(session.status_line(state))
         for line in state.damaged:
             click.echo(f"damaged: {line}")
-        for line in session.failures():
+        for line in state.failures:
             click.echo(f"failed: {line}")
     return 3 if state.failed else 0
 

@@ -31,6 +31,7 @@ class Progress:
         missing: Runs not yet committed.
         damaged: Lines that name what is wrong with stored runs.
         strangers: Run folders that belong to no run of the config (it has changed since).
+        failures: One line per failed run: id, arm and why.
     """
 
     total: int
@@ -40,6 +41,7 @@ class Progress:
     missing: int
     damaged: tuple[str, ...]
     strangers: tuple[str, ...]
+    failures: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -49,19 +51,29 @@ class Progress:
 
 def progress(runs: Iterable[Run], store: Store) -> Progress:
     """Return the state of a study's runs in the store."""
-    ids = [run.spec.id for run in runs]
-    present = set(store.runs())
+    total, strangers = 0, set(store.runs())
     counts = {"done": 0, "diverged": 0, "failed": 0}
     damaged: list[str] = []
-    for run in ids:
-        if run in present:
-            problems = store.problems(run)
-            damaged += problems
-            if not problems:
-                counts[store.record(run)["status"]] += 1
-    strangers = tuple(sorted(present - set(ids)))
-    missing = len(ids) - sum(counts.values())
-    return Progress(len(ids), **counts, missing=missing, damaged=tuple(damaged), strangers=strangers)
+    failures: list[str] = []
+    for total, run in enumerate(runs, 1):  # noqa: B007
+        if (name := run.spec.id) not in strangers:
+            continue
+        strangers.remove(name)
+        problems = store.problems(name)
+        damaged += problems
+        if not problems:
+            record = store.record(name)
+            counts[record["status"]] += 1
+            if record["status"] == "failed":
+                failures.append(f"{name} ({run.arm}, seed {run.spec.seed}): {record['why']}")
+    return Progress(
+        total,
+        **counts,
+        missing=total - sum(counts.values()),
+        damaged=tuple(damaged),
+        strangers=tuple(sorted(strangers)),
+        failures=tuple(failures),
+    )
 
 
 def collect(grid: Grid, store: Store) -> Records:

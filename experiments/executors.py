@@ -1,5 +1,7 @@
 """Executors for the runner, which takes any `concurrent.futures.Executor`: worker processes of this machine, or none.
 
+Those of other machines are in `dask_executor.py` and `slurm_executor.py`.
+
 `concurrent.futures.ProcessPoolExecutor` and loky fail every pending task when one worker is killed, and pools whose
 workers share a queue can hang when one dies while it holds the queue's lock. Here every worker has a pipe of its own:
 whenever and however it is killed, it loses its own task only, which the runner submits again.
@@ -22,8 +24,8 @@ from typing import Any
 
 #: Seconds that a worker gets to finish its step and save its state before it is killed.
 GRACE = 20.0
-#: How a lost worker shows itself in a task's future: here, and in Dask.
-WORKER_LOST = ("WorkerLost", "KilledWorker", "CommClosedError")
+#: How a lost worker shows itself in a task's future: here, and in Dask, which cancels all when its scheduler is gone.
+WORKER_LOST = ("WorkerLost", "KilledWorker", "CommClosedError", "CancelledError", "FutureCancelledError")
 #: Signals that a worker answers by saving its state.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: The prctl that names the signal which a process gets when its parent dies (Linux).
@@ -222,8 +224,9 @@ def gpus(device: str) -> list[str]:
         return []
     import torch
 
+    count = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return named or [str(index) for index in range(torch.cuda.device_count())]
+    return named[:count] if named else [str(index) for index in range(count)]
 
 
 def default_workers(device: str = "cpu") -> int:

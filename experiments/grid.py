@@ -54,10 +54,19 @@ class Grid:
 
     def __iter__(self) -> Iterator[Run]:
         """Yield every run, arm by arm in config order, seeds innermost."""
-        order = [*(key for key in self.factors if key != "seed"), "seed"]
-        for chosen in self._product(tuple(order)):
-            if not self._excluded(chosen):
-                yield Run(self._spec(chosen), self.label(chosen), {k: v for k, v in chosen.items() if k != "seed"})
+        return self.every(1)
+
+    def every(self, step: int, *, first: int = 0) -> Iterator[Run]:
+        """Yield every `step`-th run from number `first` on; those between are not even validated."""
+        order = (*(key for key in self.factors if key != "seed"), "seed")
+        kept = (chosen for chosen in self._product(order) if not self._excluded(chosen))
+        before: Run | None = None
+        for chosen in itertools.islice(kept, first, None, step):
+            seed = chosen.pop("seed")
+            if before is None or before.factors != chosen:
+                before = Run(self._spec({**chosen, "seed": seed}), self.label(chosen), chosen)
+            # every seed was validated with the first arm, and every arm is with its first seed
+            yield Run(before.spec.model_copy(update={"seed": seed}), before.arm, chosen)
 
     def label(self, chosen: dict[str, Any]) -> str:
         """Return an arm's name: the labels of its components, then every other factor that varies."""

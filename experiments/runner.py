@@ -63,7 +63,8 @@ def execute(
                 return summary
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
                 call, result = flying.pop(future), _result(future)
-                lost[call.key] += result["status"] == "lost"
+                if result["status"] == "lost":
+                    lost[call.key] += 1
                 if result["status"] == "halted":
                     raise StoreError(f"{call.key}: {result['why']}; finished runs are kept, start again to go on")
                 if result["status"] == "busy" or (result["status"] == "lost" and lost[call.key] <= RETRIES):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from tqdm import tqdm
 from experiments import collect, config, paper, provenance, runner, terminal
 from experiments import store as files
 from experiments.grid import Grid, Run
+from experiments.job_array import Shard
 from experiments.runner import Call
 from experiments.store import Store
+from experiments.workers import Workers
 
 #: Grids above this size are started only with --yes.
 LARGE = 10_000
@@ -27,33 +30,40 @@ BAR = "{desc} |{bar}| {n_fmt} of {total_fmt} runs{postfix}, {remaining} left"
 
 @dataclass
 class Session:
-    """A config, its grid and its store, with how to work on them."""
+    """A config, its grid and its store, with who works on them and on which part."""
 
     grid: Grid
     results: Path
     store: Store
-    device: str = "cpu"
-    workers: int | None = None
-    threads: int = 1
+    workers: Workers = field(default_factory=Workers)
+    shard: Shard = field(default_factory=Shard)
 
     @classmethod
-    def open(cls, path: Path, overrides: tuple[str, ...], results: Path, **how: Any) -> Session:
+    def open(
+        cls, path: Path, overrides: tuple[str, ...], results: Path, *, shard: str | None = None, **workers: Any
+    ) -> Session:
         """Return the session of a config file.
 
         Raises:
             ConfigError: With one line per problem.
+            ValueError: If the shard is none, or the workers contradict each other.
         """
         study = config.read(path, overrides)
-        return cls(Grid(study, str(path)), results, Store(results, study.study.name), **how)
+        store = Store(results, study.study.name)
+        return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard))
 
     @property
     def name(self) -> str:
         """Name of the study."""
         return self.grid.config.study.name
 
-    def runs(self) -> list[Run]:
-        """Return the runs of the grid, seeds innermost."""
-        return list(self.grid)
+    def __len__(self) -> int:
+        """Return how many runs are this session's to work on."""
+        return self.shard.size(len(self.grid))
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the runs that are this session's to work on, seeds innermost; never a list: there may be a million."""
+        return self.grid.every(self.shard.count, first=self.shard.index - 1)
 
     # training and measuring
 
@@ -65,17 +75,18 @@ class Session:
                 results folder cannot be written to.
             StoreError: If the disk fails.
         """
-        if len(self.grid) > LARGE and not allow_large:
-            raise ValueError(f"{self.name}: {len(self.grid)} runs; pass --yes to start more than {LARGE}")
+        if len(self) > LARGE and not allow_large:
+            raise ValueError(f"{self.name}: {len(self)} runs; pass --yes to start more than {LARGE}")
         self.store.prepare()
-        pending = [run for run in self.runs() if not self.store.is_finished(run.spec.id)]
-        if not pending:
+        due = [not self.store.is_finished(run.spec.id) for run in self.runs()]
+        if not any(due):
             return []
         from experiments.task import train_run
 
-        self._vet(pending)
-        calls = [Call(run.spec.id, train_run, (run.spec.canonical, self._place())) for run in pending]
-        return self._execute("training", calls, total=len(self.grid)).failures()
+        self._vet(compress(self.runs(), due))
+        place = self._place()
+        calls = (Call(run.spec.id, train_run, (run.spec.canonical, place)) for run in compress(self.runs(), due))
+        return self._execute("training", calls, due).failures()
 
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
@@ -84,41 +95,44 @@ class Session:
         measures = self.grid.config.measure.measures
         asked = {"images": self.grid.config.measure.images, "margin": self.grid.config.measure.margin}
         due = [
-            run.spec
+            self.store.is_complete(run.spec.id) and not is_measured(self.store, run.spec, measures, asked)
             for run in self.runs()
-            if self.store.is_complete(run.spec.id) and not is_measured(self.store, run.spec, measures, asked)
         ]
-        calls = [Call(spec.id, measure_run, (spec.canonical, measures, asked, self._place())) for spec in due]
-        summary = self._execute("measuring", calls, total=len(calls)) if calls else runner.Summary()
+        if not any(due):
+            return []
+        place = self._place()
+        calls = (
+            Call(run.spec.id, measure_run, (run.spec.canonical, measures, asked, place))
+            for run in compress(self.runs(), due)
+        )
+        summary = self._execute("measuring", calls, due)
         lines = [line for result in summary.results.values() for line in result.get("failed", ())]
         return lines + summary.failures()
 
     def _place(self) -> Any:
         from experiments.task import Place
 
-        return Place(str(self.results.resolve()), self.name, self.device, self.threads)
+        return Place(str(self.results.resolve()), self.name, self.workers.device, self.workers.threads)
 
-    def _vet(self, pending: Sequence[Run]) -> None:
-        """Build every arm once and run one image through it, so that a bad arm stops the study before it starts."""
+    def _vet(self, pending: Iterable[Run]) -> None:
+        """Build every network once and run one image through it, so that a bad arm stops the study before it starts."""
         from experiments.vetting import vet
         from toolkit.training.engine import pick_device
 
-        pick_device(self.device)
+        pick_device(self.workers.device)
         seen: set[str] = set()
         for run in pending:
-            if run.arm not in seen:
-                seen.add(run.arm)
+            built = run.spec.model_dump_json(
+                exclude={"seed": True, "train": set(type(run.spec.train).model_fields) - {"loss"}}
+            )
+            if built not in seen:
+                seen.add(built)
                 vet(run.spec, run.arm)
 
     @functools.cached_property
     def _executor(self) -> tuple[Executor, int]:
         """The executor of all tasks, and how many of them it works on at once."""
-        from experiments import executors
-
-        if self.workers == 0:
-            return executors.InlineExecutor(), 1
-        workers = self.workers or executors.default_workers(self.device)
-        return executors.local(workers, self.device), workers
+        return self.workers.start(self.store.root.resolve())
 
     def close(self) -> None:
         """End the workers, if there are any."""
@@ -126,12 +140,12 @@ class Session:
             self._executor[0].shutdown()
             del self._executor
 
-    def _execute(self, verb: str, calls: list[Call], *, total: int) -> runner.Summary:
+    def _execute(self, verb: str, calls: Iterable[Call], due: list[bool]) -> runner.Summary:
         executor, workers = self._executor
         counts: Counter[str] = Counter()
         bar = tqdm(
-            total=total,
-            initial=total - len(calls),
+            total=len(due),
+            initial=due.count(False),
             desc=verb,
             bar_format=BAR,
             disable=None,
@@ -155,25 +169,15 @@ class Session:
 
     def progress(self) -> collect.Progress:
         """Return how much of the study is there."""
-        return collect.progress(self.runs(), self.store)
+        return collect.progress(self.grid, self.store)
 
-    def status_line(self) -> str:
+    def status_line(self, state: collect.Progress | None = None) -> str:
         """Return the state of the study in one line."""
-        state = self.progress()
+        state = state or self.progress()
         words = ("done", "diverged", "failed", "missing")
         parts = [f"{getattr(state, word)} {word}" for word in words if getattr(state, word) or word == "done"]
         strangers = f"; {len(state.strangers)} stored runs belong to another config" if state.strangers else ""
         return f"{self.name}: {', '.join(parts)} of {state.total} runs{strangers}"
-
-    def failures(self) -> list[str]:
-        """Return one line per failed run: id, arm and why."""
-        lines = []
-        for run in self.runs():
-            if self.store.is_complete(run.spec.id):
-                record = self.store.record(run.spec.id)
-                if record["status"] == "failed":
-                    lines.append(f"{run.spec.id} ({run.arm}, seed {run.spec.seed}): {record['why']}")
-        return lines
 
     # records and paper
 

@@ -1,0 +1,90 @@
+"""One study in N processes that know nothing of each other: shards, and the job array that starts them under Slurm."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+#: Slurm's own default for MaxArraySize is 1001, and array indices must be smaller.
+MAX_JOBS = 1000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Every `count`-th run of a grid, from run `index` on (counted from 1)."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str | None) -> Shard:
+        """Return the shard that `I/N` means; all runs for None.
+
+        >>> Shard.parse("2/3")
+        Shard(index=2, count=3)
+
+        Raises:
+            ValueError: If it is no such thing.
+        """
+        if text is None:
+            return cls()
+        found = SHARD.fullmatch(text.strip())
+        index, count = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= index <= count:
+            raise ValueError(f"--shard: expected I/N with I from 1 to N, such as 1/4, got {text[:40]!r}")
+        return cls(index, count)
+
+    def size(self, total: int) -> int:
+        """Return how many of `total` runs belong to it."""
+        return len(range(self.index - 1, total, self.count))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of a job array is given."""
+
+    jobs: int
+    threads: int = 1
+    memory: str = "2G"
+    limit: str = "04:00:00"
+
+
+def script(study: str, runs: int, options: list[str], job: Job) -> str:
+    """Return the text of a job array for `sbatch`.
+
+    Args:
+        study: Its name.
+        runs: Size of its grid.
+        options: The config and options of `checkerscope study`, as the jobs are to be given them.
+        job: Number and size of the jobs.
+
+    Raises:
+        ValueError: If there are more jobs than runs, or than Slurm takes.
+    """
+    if not 1 <= job.jobs <= min(runs, MAX_JOBS):
+        raise ValueError(f"--jobs: expected 1 to {min(runs, MAX_JOBS)} for {runs} runs, got {job.jobs}")
+    command = shlex.join([sys.executable, "-m", "experiments", "study", *options])
+    return f"""#!/bin/bash
+# {runs} runs of {study} in {job.jobs} jobs, which share the results folder through the file system.
+# Submit:     sbatch THIS_FILE           (again, if jobs were lost: finished runs are skipped)
+# Afterwards: {command}
+#SBATCH --job-name=checkerscope-{study}
+#SBATCH --array=1-{job.jobs}
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task={job.threads}
+#SBATCH --mem={job.memory}
+#SBATCH --time={job.limit}
+#SBATCH --requeue
+#SBATCH --open-mode=append
+cd {shlex.quote(str(Path.cwd()))} || exit 1
+export OMP_NUM_THREADS={job.threads} MKL_NUM_THREADS={job.threads}
+# exec: Slurm's signal reaches the study, which saves its state
+exec {command} --workers 1 --threads {job.threads} --shard "$SLURM_ARRAY_TASK_ID/{job.jobs}"
+"""

@@ -1,0 +1,252 @@
+"""A real Dask cluster on loopback: the same bytes as without one, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from experiments import runner
+from experiments.__main__ import run
+from experiments.config import RunSpec
+from experiments.executors import is_lost_worker
+from experiments.session import Session
+from experiments.store import Store
+
+distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
+
+from experiments import dask_executor  # noqa: E402
+from experiments.dask_executor import DaskExecutor, Terms  # noqa: E402
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def start(folder: Path, module: str, *options: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", f"distributed.cli.{module}", *options, "--no-dashboard"]
+    log = (folder / f"{module}-{time.monotonic_ns()}.log").open("wb")
+    with log:
+        return subprocess.Popen(words, cwd=PROJECT, stdout=log, stderr=log)
+
+
+def start_scheduler(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    told = folder / "scheduler.json"
+    process = start(folder, "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told))
+    eventually(told.exists)
+    return process, json.loads(told.read_text())["address"]
+
+
+def eventually(what: Callable[[], Any], seconds: float = 120.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return found
+
+
+class Cluster:
+    """A scheduler, two workers of one thread each, and a client to look at them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.scheduler, self.address = start_scheduler(folder)
+        self.client = distributed.Client(self.address, set_as_default=False)
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        for _ in range(2):
+            self.add()
+
+    def add(self) -> None:
+        options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--local-directory", str(self.folder))
+        process = start(self.folder, "dask_worker", self.address, *options)
+        seen = set(self.workers)
+        eventually(lambda: set(self.client.nthreads()) - seen)
+        (address,) = set(self.client.nthreads()) - seen
+        self.workers[address] = process
+
+    def working(self) -> str | None:
+        """Return the address of a worker that has a task, if there is one."""
+        return next((address for address, tasks in self.client.processing().items() if tasks), None)
+
+    def close(self) -> None:
+        self.client.close()
+        for process in (*self.workers.values(), self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("dask"))
+    yield cluster
+    cluster.close()
+
+
+def records(results: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (results / "tiny" / "records").iterdir()}
+
+
+def terms(here: Path, **changed: Any) -> Terms:
+    return Terms(**{**Terms.here(here).__dict__, **changed})
+
+
+def test_a_worker_with_other_code_is_named_and_gets_no_task(cluster: Cluster, tmp_path: Path) -> None:
+    client = distributed.Client(cluster.address, set_as_default=False)
+    with pytest.raises(ValueError, match=r"worker tcp://127.0.0.1:[0-9]+: expected code other as here, got [0-9a-f]+"):
+        DaskExecutor(client, terms(tmp_path, code="other"))
+    assert client.status == "closed"
+
+
+def test_a_killed_worker_loses_its_own_tasks_only_and_the_bytes_are_the_same(
+    cluster: Cluster, tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summaries: list[runner.Summary] = []
+    execute = runner.execute
+
+    def watched(*arguments: Any, **options: Any) -> runner.Summary:
+        summaries.append(execute(*arguments, **options))
+        return summaries[-1]
+
+    monkeypatch.setattr(runner, "execute", watched)
+    killed: list[str] = []
+
+    def kill() -> None:
+        killed.append(eventually(cluster.working))
+        cluster.workers[killed[0]].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    options = [str(tiny), "--results", str(tmp_path / "results")]
+    assert run(["run", *options, "--dask", cluster.address]) == 0
+    killer.join()
+    assert set(cluster.client.nthreads()) == set(cluster.workers) - set(killed)
+    # what another worker had finished would have answered "present" if it had been sent out again
+    assert summaries[0].count() == {"done": 4}
+    assert run(["measure", *options, "--dask", cluster.address]) == 0
+    assert run(["collect", *options]) == 0
+    assert records(tmp_path / "results") == records(finished)
+    assert run(["verify", str(tmp_path / "results")]) == 0
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_worker_that_is_told_to_stop_saves_its_state(cluster: Cluster, tiny: Path, tmp_path: Path) -> None:
+    from experiments.task import Place, train_run
+
+    session = Session.open(tiny, ("train.steps=100000",), tmp_path / "results", dask=cluster.address)
+    session.store.prepare()
+    spec: RunSpec = next(session.runs()).spec
+    executor, _ = session._executor
+    future = executor.submit(train_run, spec.canonical, Place(str(tmp_path / "results"), "tiny"))
+
+    def is_training() -> bool:
+        with session.store.lock(spec.id) as free:
+            return not free
+
+    eventually(is_training)
+    worker = cluster.workers[eventually(cluster.working)]
+    began = processor_seconds(worker.pid)
+    eventually(lambda: processor_seconds(worker.pid) > began + 1)  # so that it has taken a step, however busy
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 128 + signal.SIGTERM
+    assert session.store.load_checkpoint(spec.id)
+    executor.shutdown(cancel_futures=True)
+    assert future.cancelled()
+
+
+# refusals
+
+
+@pytest.mark.parametrize(
+    ("changed", "threads", "message"),
+    [
+        ({}, 1, ""),
+        ({}, 2, "expected one thread, got 2; start it with --nthreads 1"),
+        ({"folder": "/nowhere"}, 1, "does not see /nowhere (No such file or directory); workers need the same path"),
+        ({"inode": 1}, 1, "expected inode 1 as here, got"),
+        ({"torch": "1.0"}, 1, "expected torch 1.0 as here, got"),
+        ({"code": "x"}, 1, "expected code x as here, got"),
+    ],
+)
+def test_what_a_worker_must_share(tmp_path: Path, changed: dict[str, Any], threads: int, message: str) -> None:
+    worker: Any = SimpleNamespace(state=SimpleNamespace(nthreads=threads))
+    said = terms(tmp_path, **changed).misfit(worker)
+    assert said.startswith(message)
+    assert bool(said) is bool(message)
+
+
+def test_a_scheduler_that_dies_ends_the_study_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    executor = dask_executor.connect(address, tmp_path)
+    future = executor.submit(pow, 2, 2)
+    scheduler.kill()
+    scheduler.wait()
+    with pytest.raises(CancelledError) as caught:
+        future.result(timeout=60)
+    assert is_lost_worker(caught.value)
+    call = runner.Call("a", pow, (2, 2))  # type: ignore[arg-type]
+    with pytest.raises(ConnectionError, match="the scheduler is gone; finished runs are kept, start again to go on"):
+        runner.execute([call], executor, window=2, done=lambda key, result: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dask", "tcp://10.1.2.3:8786"], "expected tls://HOST:PORT, or a loopback address"),
+        (["--dask", "somewhere"], "expected tls://HOST:PORT, or a loopback address"),
+        (["--dask", ""], "expected tls://HOST:PORT, or a loopback address"),
+        (["--dask", "tcp://127.0.0.1:1"], "--dask tcp://127.0.0.1:1: no scheduler answers"),
+        (["--dask", "tcp://127.0.0.1:x"], "--dask tcp://127.0.0.1:x: no scheduler answers"),
+        (["--dask", "tls://127.0.0.1:1"], "--dask tls://127.0.0.1:1: no scheduler answers"),
+        (["--dask", "tcp://127.0.0.1:1", "--slurm"], "--dask and --slurm: expected one of them, got both"),
+        (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "--dask and --workers: expected one of them, got both"),
+        (["--slurm"], "--slurm: expected --workers N with the number of jobs"),
+    ],
+)
+def test_bad_places_are_refused_in_one_line(
+    options: list[str],
+    message: str,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(dask_executor, "TIMEOUT", 0.5)
+    assert run(["run", str(tiny), "--results", str(tmp_path / "results"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not Store(tmp_path / "results", "tiny").runs()
+
+
+@pytest.mark.parametrize("options", [["--dask", "tcp://127.0.0.1:1"], ["--slurm", "--workers", "2"]])
+def test_a_missing_extra_is_named(
+    options: list[str], tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert run(["run", str(tiny), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {options[0]}: expected the package d")
+    assert line.endswith("install the extra [dask]: pip install -c constraints.txt -e '.[dask]'")
+
+
+def test_slurm_without_slurm_is_refused(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("dask_jobqueue", reason="the extra [dask] is not installed")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(["run", str(tiny), "--results", str(tmp_path / "results"), "--slurm", "--workers", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--slurm: expected Slurm's sbatch on the path, got none" in line
