@@ -35,16 +35,32 @@ IN_FULL = 3
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
 )
 @click.option("--again", is_flag=True, help="Judge anew what already has a verdict of the present code.")
-@click.option("--publish", is_flag=True, help="Also write paper/data/claims, which is committed; needs --budget full.")
+@click.option(
+    "--publish",
+    is_flag=True,
+    help="Also write paper/data/claims and docs/claims.md, which are committed; needs --budget full.",
+)
+@click.option("--check", is_flag=True, help="Exit 4 if a verdict differs from the committed one; needs --budget full.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def claims(
-    names: tuple[str, ...], budget: str, workers: int | None, results: Path, again: bool, publish: bool, as_json: bool
+    names: tuple[str, ...],
+    budget: str,
+    workers: int | None,
+    results: Path,
+    again: bool,
+    publish: bool,
+    check: bool,
+    as_json: bool,
 ) -> int:
     """Run the claims of the literature and judge each: holds, partly or fails.
 
     All claims, or those with a NAME. Verdicts are kept as they come; what already has one of the present code is not
     judged again. Exit 1 if a claim raised, which is no verdict.
+
+    A commit that changes a committed verdict says so in a line that begins with `Numbers:`; --check looks at the
+    history too.
     """
+    from experiments import verdict_records
     from experiments.judging import Docket
     from experiments.verdict import PACKAGE
     from toolkit import catalog
@@ -53,16 +69,32 @@ def claims(
         catalog.find(PACKAGE, name)
     chosen = list(dict.fromkeys(names)) or list(catalog.names(PACKAGE))
     docket = Docket.open(results, budget, again=again)
-    if publish and budget != "full":
-        raise click.UsageError("--publish needs --budget full: smoke verdicts rest on few seeds")
+    if (publish or check) and budget != "full":
+        raise click.UsageError("--publish and --check need --budget full: smoke verdicts rest on few seeds")
     pending = docket.pending(chosen)
     if pending:
         _judge(docket, pending, total=len(chosen), workers=workers)
     if publish and not docket.failures:
-        docket.publish(chosen)
+        verdict_records.publish(docket, chosen)
     bodies = docket.bodies([name for name in chosen if not _raised(docket, name)])
     _show(bodies, docket.failures, as_json=as_json, in_full=0 < len(names) <= IN_FULL)
-    return 1 if docket.failures else 0
+    if docket.failures:
+        return 1
+    return _compare(bodies) if check else 0
+
+
+def _compare(bodies: list[dict[str, Any]]) -> int:
+    """Say what differs from the committed verdicts, and which commits changed one unsaid."""
+    from experiments import provenance, verdict_history, verdict_records
+
+    lines = verdict_records.differences(bodies, verdict_records.load())
+    try:
+        lines += verdict_history.unexplained(provenance.PROJECT)
+    except verdict_history.NoHistory as absent:
+        click.echo(f"history not checked: {absent}", err=True)
+    for line in lines:
+        click.echo(f"differs: {line}", err=True)
+    return 4 if lines else 0
 
 
 def _raised(docket: Docket, name: str) -> bool:
@@ -110,7 +142,7 @@ def _show(bodies: list[dict[str, Any]], failures: list[str], *, as_json: bool, i
         from experiments.terminal import columns
 
         rows = [
-            {"claim": b["claim"]["name"], "verdict": b["verdict"]["verdict"], "statement": b["claim"]["statement"]}
+            {"verdict": b["verdict"]["verdict"], "claim": b["claim"]["name"], "about": b["claim"]["label"]}
             for b in bodies
         ]
         click.echo(columns(rows))

@@ -1,11 +1,10 @@
 """Runs claims and keeps their verdicts: one sealed file per claim, written as it comes.
 
-    results/claims/<budget>/<name>.json    claim, verdict, and the stamp of the code that gave it
-    paper/data/claims/<name>.json          the same without the stamp: what is committed, of the full budget
-    .../environment.json                   machine, versions and seconds, outside every digest
+    results/claims/<budget>/<name>.json        claim, verdict, and the stamp of the code that gave it
+    results/claims/<budget>/environment.json   machine, versions and seconds, outside every digest
 
 A verdict whose stamp still fits is not judged again, so an interrupted run goes on where it was. A claim that raises
-has no verdict; the others go on.
+has no verdict; the others go on. What is committed is written by `experiments.verdict_records`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from experiments import provenance, runner
 from experiments import store as files
 from experiments.runner import Call
@@ -27,8 +24,9 @@ from experiments.store import StoreError
 from experiments.verdict import KINDS, PACKAGE, Verdict
 from toolkit import catalog
 
-PUBLISHED = provenance.PROJECT / "paper" / "data" / "claims"
 ENVIRONMENT = "environment.json"
+#: What is recorded of the machine, per claim.
+BESIDE = ("time", "python", "torch", "processor", "cpu_capability")
 
 
 @dataclass
@@ -56,6 +54,7 @@ class Docket:
             body = files.unsealed(self.folder / f"{name}.json")
         except StoreError:
             return None
+        # what the file says of itself is part of its code, and so of the stamp
         return body if body["stamp"] == stamp(name) else None
 
     def bodies(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -72,7 +71,6 @@ class Docket:
             window: How many are in flight.
             done: Told each claim's name and its verdict, or "raised".
         """
-        seconds: dict[str, float] = {}
 
         def finish(name: str, result: dict[str, Any]) -> None:
             if result["status"] != "done":
@@ -81,44 +79,21 @@ class Docket:
                 return
             body = {"claim": describe(name), "budget": self.budget, "verdict": result["verdict"], "stamp": stamp(name)}
             files.write(self.folder / f"{name}.json", files.sealed(body))
-            seconds[name] = round(result["seconds"], 2)
+            self._note(name, result["seconds"])
             done(name, result["verdict"]["verdict"])
 
         calls = [Call(name, judge_claim, (name, self.budget)) for name in names]
-        try:
-            runner.execute(calls, executor, window=window, done=finish)
-        finally:
-            self._note(seconds)
+        runner.execute(calls, executor, window=window, done=finish)
 
-    def _note(self, seconds: dict[str, float]) -> None:
-        """Record machine and times beside the verdicts."""
-        if seconds:
-            path = self.folder / ENVIRONMENT
-            before = read_environment(path).get("seconds", {})
-            now = {**provenance.environment("cpu"), "seconds": {**before, **seconds}}
-            files.write(path, files.to_json(now))
+    def _note(self, name: str, seconds: float) -> None:
+        """Record machine and time beside a verdict."""
+        now = provenance.environment("cpu")
+        entry = {"seconds": round(seconds, 2), "code": stamp(name)["code"], **{key: now[key] for key in BESIDE}}
+        files.write(self.folder / ENVIRONMENT, files.to_json({**self.environment(), name: entry}))
 
-    def publish(self, names: Sequence[str], folder: Path = PUBLISHED) -> list[Path]:
-        """Write the verdicts of `names` into the committed folder, and remove those of claims that are gone.
-
-        Raises:
-            ValueError: If one of them has no verdict of the present code, or the budget is not the full one.
-        """
-        if self.budget != "full":
-            raise ValueError(f"--publish: expected --budget full, got {self.budget}; smoke verdicts rest on few seeds")
-        missing = [name for name in names if self.load(name) is None]
-        if missing:
-            raise ValueError(f"--publish: expected a verdict of every claim, got none of {', '.join(missing)}")
-        written = []
-        for body in self.bodies(names):
-            path = folder / f"{body['claim']['name']}.json"
-            files.write(path, files.sealed({key: value for key, value in body.items() if key != "stamp"}))
-            written.append(path)
-        for path in folder.glob("*.json"):
-            if path.name != ENVIRONMENT and path.stem not in catalog.names(PACKAGE):
-                path.unlink()
-        files.write(folder / ENVIRONMENT, files.to_json(read_environment(self.folder / ENVIRONMENT)))
-        return written
+    def environment(self) -> dict[str, Any]:
+        """Return, by claim, CPU seconds, code, time, versions and processor of its judging."""
+        return read_environment(self.folder / ENVIRONMENT)
 
 
 def read_environment(path: Path) -> dict[str, Any]:
@@ -131,11 +106,11 @@ def judge_claim(name: str, budget: str) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)  # numbers depend on it
-    began = time.monotonic()
+    began = time.process_time()
     verdict = catalog.load(PACKAGE, name).check(budget)
     if not isinstance(verdict, Verdict):
         raise TypeError(f"{name}: expected check to return a Verdict, got {type(verdict).__name__}")
-    return {"verdict": verdict.as_json(), "seconds": time.monotonic() - began}
+    return {"verdict": verdict.as_json(), "seconds": time.process_time() - began}
 
 
 def describe(name: str) -> dict[str, str]:
@@ -145,49 +120,17 @@ def describe(name: str) -> dict[str, str]:
         ValueError: If a literal of the contract is missing, or the kind is none of `KINDS`.
     """
     component = catalog.describe_one(PACKAGE, name)
-    flags = {"statement": "", "kind": "", **component.flags}
+    flags = {"statement": "", "kind": "", "their_setting": "", "our_setting": "", **component.flags}
     if component.broken or not component.source or not flags["statement"] or flags["kind"] not in KINDS:
         reason = component.broken or f"expected LABEL, SOURCE, STATEMENT and KIND, one of {', '.join(KINDS)}"
         raise ValueError(f"{component.path.name}: {reason}")
-    return {
-        "name": name,
-        "label": component.label,
-        "source": component.source,
-        "statement": flags["statement"],
-        "kind": flags["kind"],
-    }
+    if flags["kind"] == "landmark" and not (flags["their_setting"] and flags["our_setting"]):
+        raise ValueError(f"{component.path.name}: expected THEIR_SETTING and OUR_SETTING, the source's and this one's")
+    told = {key: flags[key] for key in ("kind", "statement", "their_setting", "our_setting")}
+    return {"name": name, "label": component.label, "source": component.source, **told}
 
 
 def stamp(name: str) -> dict[str, str]:
-    """Return what a stored verdict depends on besides its budget: code and torch."""
-    shared = sorted(catalog.folder(PACKAGE).glob("_*.py"))
-    sources = [catalog.find(PACKAGE, name), *shared, Path(__file__).parent / "verdict.py"]
-    code = b"\0".join(path.read_bytes() for path in sources) + provenance.science_code().encode()
-    return {"code": files.digest(code)[:16], "torch": provenance.versions()["torch"]}
-
-
-def table(bodies: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return verdicts as one row per number: what the claim is, its verdict, and the number with its interval."""
-    rows = [
-        {
-            "claim": body["claim"]["name"],
-            **{key: body["claim"][key] for key in ("kind", "label", "source", "statement")},
-            **{key: body["verdict"][key] for key in ("verdict", "why", "corrected")},
-            "budget": body["budget"],
-            "number": number,
-            **measured,
-        }
-        for body in bodies
-        for number, measured in body["verdict"]["numbers"].items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def published(folder: Path = PUBLISHED) -> pd.DataFrame:
-    """Return the committed verdicts, one row per number; empty where none are.
-
-    Raises:
-        StoreError: If a file is damaged.
-    """
-    paths = sorted(path for path in folder.glob("*.json") if path.name != ENVIRONMENT)
-    return table([files.unsealed(path) for path in paths])
+    """Return what a stored verdict depends on besides its budget: its file with all that it imports, and torch."""
+    code = provenance.code_of(f"{PACKAGE}.{name}", "experiments.verdict")
+    return {"code": code, "torch": provenance.versions()["torch"]}

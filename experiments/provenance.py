@@ -23,6 +23,8 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pandas", "matplotlib", "
 PROJECT = Path(__file__).resolve().parent.parent
 #: What the PDF depends on besides toolkit and analysis.
 PAPER_SOURCES = ("experiments/paper.py", "paper/checkerscope.typ", "paper/refs.bib")
+#: Where code of ours lies that numbers depend on.
+OURS = ("toolkit.", "analysis.", "experiments.claims.", "experiments.verdict")
 #: Modules that every other one imports and that change no number: they find files and check arguments.
 NEUTRAL = ("toolkit.catalog", "toolkit.checks")
 
@@ -132,7 +134,7 @@ def code_of(*modules: str) -> str:
 
 def _files(module: str) -> list[Path]:
     """Return the files of a dotted name: of its packages, and of itself; the last part may be a name inside one."""
-    if module in NEUTRAL or not module.startswith(("toolkit.", "analysis.")):
+    if module in NEUTRAL or not module.startswith(OURS):
         return []
     parts = module.split(".")
     bases = [PROJECT.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]

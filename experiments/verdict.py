@@ -1,7 +1,8 @@
 """The claim contract: what a file in `experiments/claims` provides and what its check returns.
 
 A file declares, as literals, `LABEL`, `STATEMENT` (our words), `SOURCE` (document and section, or author, year and
-reference), `KIND` (one of `KINDS`), and defines
+reference), `KIND` (one of `KINDS`), for a landmark also `THEIR_SETTING` and
+`OUR_SETTING`, and defines
 
     check(budget: str) -> Verdict
 
@@ -67,12 +68,14 @@ class Verdict:
         numbers: What was measured, by name.
         why: What decided it, in a sentence or two.
         corrected: The statement as it should read where it does not hold; dropped from the record where it does.
+        key: Name of the number that says most, for tables; the first by default.
     """
 
     verdict: str
     numbers: Mapping[str, Number]
     why: str
     corrected: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         checks.choice("verdict", self.verdict, VERDICTS)
@@ -81,6 +84,7 @@ class Verdict:
         for name, number in self.numbers.items():
             if not NAME.fullmatch(name) or not isinstance(number, Number):
                 raise checks.mismatch("verdict: numbers", "names like tone_at_start with a Number each", repr(name))
+        checks.choice("verdict: key", self.key or next(iter(self.numbers)), tuple(self.numbers))
         if not self.why:
             raise checks.mismatch("verdict: why", "a sentence", "nothing")
         if self.verdict != "holds" and not self.corrected:
@@ -90,7 +94,8 @@ class Verdict:
         """Return the verdict as plain values."""
         numbers = {name: asdict(number) for name, number in self.numbers.items()}
         corrected = "" if self.verdict == "holds" else self.corrected
-        return {"verdict": self.verdict, "numbers": numbers, "why": self.why, "corrected": corrected}
+        key = self.key or next(iter(self.numbers))
+        return {"verdict": self.verdict, "numbers": numbers, "key": key, "why": self.why, "corrected": corrected}
 
 
 def judge(*parts: bool) -> str:

@@ -50,4 +50,4 @@ def trained(upsampler: str, seed: int, steps: int) -> nn.Module:
 
 def plan(budget: str) -> tuple[int, int]:
     """Return steps and seeds."""
-    return pick(budget, smoke=100, full=2000), pick(budget, smoke=2, full=5)
+    return pick(budget, smoke=100, full=1500), pick(budget, smoke=2, full=5)

@@ -89,10 +89,18 @@ def trained(arm: Arm, seed: int, steps: int) -> Autoencoder:
     Raises:
         ValueError: If training diverged.
     """
-    network = build(arm, seed)
+    return fit(build(arm, seed), seed, steps)
+
+
+def fit(network: Autoencoder, seed: int, steps: int) -> Autoencoder:
+    """Train a network on photographs, return it in evaluation mode.
+
+    Raises:
+        ValueError: If training diverged.
+    """
     outcome = loop.train(network, images("train"), Recipe(steps, 16, 2e-3), seed=seed)
     if outcome.status != "done":
-        raise ValueError(f"{arm.upsampler}: expected training to end, got {outcome.status} at step {outcome.step}")
+        raise ValueError(f"autoencoder: expected training to end, got {outcome.status} at step {outcome.step}")
     return network.eval()
 
 
@@ -115,7 +123,11 @@ def reconstructed(arm: Arm, seed: int, steps: int, shown: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=256)
 def scores(arm: Arm, seed: int, steps: int) -> dict[str, float]:
     """Return tone (image units) and PSNR (dB) of an arm after some steps; 0 steps is the start."""
-    network = trained(arm, seed, steps) if steps else build(arm, seed)
+    return judged(trained(arm, seed, steps) if steps else build(arm, seed))
+
+
+def judged(network: nn.Module) -> dict[str, float]:
+    """Return tone (image units) and PSNR (dB) of a network."""
     seen = trial(network)
     return {**tone.measure(seen), "psnr": reconstruction.reconstruction(seen.reconstruction, seen.target)["psnr"]}
 
@@ -135,4 +147,4 @@ def column(arm: Arm, key: str, *, steps: int, seeds: int) -> list[float]:
 
 def plan(budget: str) -> tuple[int, int]:
     """Return steps and seeds of a budget."""
-    return pick(budget, smoke=60, full=1000), pick(budget, smoke=2, full=5)
+    return pick(budget, smoke=60, full=400), pick(budget, smoke=2, full=5)

@@ -70,4 +70,5 @@ def compare(
 def verdict(case: Comparison, why: str, corrected: str) -> Verdict:
     """Return `holds` where the printed function is right, else `fails`."""
     what = f" It raises {case.raised}." if case.raised else ""
-    return Verdict(judge(case.is_right), case.numbers(), why + what, "" if case.is_right else corrected)
+    key = "error_as_printed" if case.error is not None else "raises" if case.raised else "width"
+    return Verdict(judge(case.is_right), case.numbers(), why + what, "" if case.is_right else corrected, key)

@@ -102,4 +102,4 @@ def fitted(arm: str, seed: int, steps: int) -> Tensor:
 
 def plan(budget: str) -> tuple[int, int]:
     """Return steps and seeds."""
-    return pick(budget, smoke=80, full=3000), pick(budget, smoke=2, full=5)
+    return pick(budget, smoke=80, full=1500), pick(budget, smoke=2, full=5)

@@ -12,6 +12,8 @@ from toolkit.upsamplers.pixel_shuffle import PixelShuffle
 LABEL = "ICNR starts clean"
 SOURCE = "Aitken 2017, arXiv:1707.02937"
 KIND = "landmark"
+THEIR_SETTING = "First outputs of super-resolution networks."
+OUR_SETTING = "Single layers, 8 to 8 channels, scale 2; exact phase gains over random draws."
 STATEMENT = (
     "Initialized with ICNR, sub-pixel convolution is free of checkerboard artifacts immediately after initialization."
 )
@@ -43,4 +45,5 @@ def check(budget: str) -> Verdict:
         numbers,
         "With ICNR all phases of an output channel have one kernel. Two ways to get it wrong: Tensor.repeat in place of"
         " repeat_interleave, and a bias drawn per phase, as torch's default does (here U(-0.1, 0.1)).",
+        key="tone_fraction_icnr",
     )

@@ -38,10 +38,12 @@ def check(budget: str) -> Verdict:
         numbers[f"{arm}_parameters"] = exact(sum(p.numel() for p in layer.parameters()))
         numbers[f"{arm}_bytes_kept"] = exact(saved_bytes(layer, x), "bytes")
     macs = [numbers[f"{arm}_macs"].value for arm in ARMS if arm != "bilinear"]
+    numbers["largest_over_smallest_macs"] = exact(max(macs) / min(macs), "times")
     return Verdict(
         judge(max(macs) > 2 * min(macs)),
         numbers,
         "The learned alternatives differ several times in arithmetic and in parameters. Nearest + convolution written"
         " as two steps does s^2 k^2 products per input value; merged into one transposed convolution, as counted"
         " here, (k + s - 1)^2.",
+        key="largest_over_smallest_macs",
     )

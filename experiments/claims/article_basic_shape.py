@@ -18,4 +18,5 @@ def check(budget: str) -> Verdict:
         judge(got == (1, 3, 32, 32)),
         {"channels": exact(got[1]), "height": exact(got[2], "pixels"), "width": exact(got[3], "pixels")},
         "(16 - 1) 2 - 2 + 2 + 1 + 1 = 32.",
+        key="height",
     )

@@ -30,4 +30,5 @@ def check(budget: str) -> Verdict:
         },
         "Frequencies are in cycles per input pixel. Low ones pass, high ones are weakened by more than 3 dB. What the"
         " article leaves out: the same response puts a copy of every high frequency beside it, the spectral replica.",
+        key="signal_gain_at_0_40",
     )

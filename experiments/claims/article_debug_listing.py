@@ -24,4 +24,5 @@ def check(budget: str) -> Verdict:
         | {f"overlap_k{k}": exact(ratio, "largest over smallest") for k, ratio in overlap.items()},
         "The sizes are as the layers intend. Both transposed convolutions have uneven overlap, against the advice of"
         " section 4.3. For whole networks with skips, `checkerscope geometry trace` marks the first layer at fault.",
+        key="size_4",
     )

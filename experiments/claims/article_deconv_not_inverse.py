@@ -32,6 +32,7 @@ def check(budget: str) -> Verdict:
         " weights.",
         "With tied weights a transposed convolution is the adjoint of the convolution, and its inverse only in special"
         " cases such as k = s with an orthogonal weight matrix. A true deconvolution divides by the kernel's spectrum.",
+        key="relative_error_tied_k3_s2",
     )
 
 

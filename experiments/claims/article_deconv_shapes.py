@@ -36,4 +36,5 @@ def check(budget: str) -> Verdict:
         f"(4 - 1) 2 - 2 + 2 + 1 = 7, not 8; the listing then subtracts 7 x 7 from 8 x 8 and raises"
         f" {type(error).__name__}, so the printed error was never measured.",
         "Give output_padding=1 to the constructor, or output_size=x.shape to the call: then 8 becomes 4 becomes 8.",
+        key="size_after_transposed",
     )

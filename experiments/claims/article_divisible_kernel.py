@@ -40,4 +40,5 @@ def check(budget: str) -> Verdict:
         " from independent weights per phase, not from their number.",
         "Divisible kernels even out phase variance; for a clean flat region the phases need equal gains, by a fixed"
         " upsampler, a hold or an equal-gain parametrization.",
+        key="tone_fraction_k4",
     )

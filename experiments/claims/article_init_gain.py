@@ -34,4 +34,5 @@ def check(budget: str) -> Verdict:
         " times in a single layer.",
         "Keep the variance with N(0, 2 / fan_in), fan_in = C_in k^2 / s^2 (initializer `kaiming_normal`), or the level"
         " with interpolation on the channel diagonal.",
+        key="level_gain_64",
     )

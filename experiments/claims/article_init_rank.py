@@ -34,4 +34,5 @@ def check(budget: str) -> Verdict:
         "All weights are equal: the 64 x 128 weight matrix has rank one and the 32 output channels are copies, so only"
         " the layers behind can make their gradients differ.",
         "Use a random start, or one that passes each channel on by itself.",
+        key="rank_after",
     )

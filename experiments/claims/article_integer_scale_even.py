@@ -41,4 +41,5 @@ def check(budget: str) -> Verdict:
         " The article's own examples (k = 4, padding = 1, no output_padding) follow another rule.",
         "Choose padding and output_padding with 2 padding - output_padding = dilation (k - 1) + 1 - s: for even k - s,"
         " padding = (k - s) / 2 and no output_padding.",
+        key="pixels_too_many_if_rounded_down",
     )

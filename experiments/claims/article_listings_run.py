@@ -29,4 +29,5 @@ def check(budget: str) -> Verdict:
         f" before each, what still raises is: {', '.join(failing)}.",
         "Import torch, torch.nn as nn and torch.nn.functional as F before every listing; mend 2.1 with"
         " output_padding=1, and give 4.2 a model.",
+        key="run_as_printed",
     )

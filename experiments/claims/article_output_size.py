@@ -37,6 +37,7 @@ def check(budget: str) -> Verdict:
         "It is an argument of the call, not of the constructor (TypeError there), and reaches only the smallest size"
         " and the stride - 1 sizes above it; any other raises ValueError.",
         "Call layer(x, output_size=...) with a size from m to m + stride - 1, m the size without output_padding.",
+        key="accepted_outside",
     )
 
 

@@ -27,4 +27,5 @@ def check(budget: str) -> Verdict:
         "s sizes shrink to the same one, so no choice of output_padding restores more than one size in s; the article's"
         " own (s = 2, output_padding = 0) restores odd sizes and it was given an even one.",
         "For s > 1 the size is not unique: exactly one size in s comes back, and output_padding says which.",
+        key="restored_s2_op0",
     )

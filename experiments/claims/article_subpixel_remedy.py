@@ -43,4 +43,5 @@ def check(budget: str) -> Verdict:
         "A 3 x 3 sub-pixel convolution of factor 2 is a transposed convolution of up to 6 x 6 taps, to rounding: the"
         " same functions, the same tone at a random start.",
         "Sub-pixel convolution needs ICNR to start clean, and a blur or equal phase gains to stay so.",
+        key="tone_fraction_random",
     )

@@ -49,4 +49,5 @@ def check(budget: str) -> Verdict:
         "In arithmetic: unpooling nothing, bilinear four multiplications per output value, transposed convolution"
         " C_in k^2 / s^2. In memory for training: bilinear nothing, transposed convolution its input and weights,"
         " unpooling its indices.",
+        key="transposed_conv_macs_per_output_value",
     )

@@ -39,6 +39,7 @@ def check(budget: str) -> Verdict:
         " do not. Only unpooling adds information, which its indices bring from the encoder.",
         "No upsampler recovers what the downsampling discarded. A transposed convolution has the freedom to fit what is"
         " left; unpooling is told something more, the positions.",
+        key="power_lost_transposed_fitted",
     )
 
 

@@ -25,4 +25,5 @@ def check(budget: str) -> Verdict:
         judge(counts["bilinear"] == 0, counts["unpooling"] == 0, counts["transposed_conv"] > 0),
         {f"{name}_parameters": exact(count) for name, count in counts.items()},
         "64 to 64 channels, 3 x 3 kernel: C_in C_out k^2 weights and C_out biases.",
+        key="transposed_conv_parameters",
     )

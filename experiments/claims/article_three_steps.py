@@ -46,6 +46,7 @@ def check(budget: str) -> Verdict:
         " padding, and for several channels the kernel's input and output channels have to be swapped as well.",
         "Pad each end by dilation (kernel_size - 1) - padding, the far end by output_padding more; swap the kernel's"
         " input and output channels within each group, rotate it, and convolve with the same dilation.",
+        key="correct_several_channels",
     )
 
 

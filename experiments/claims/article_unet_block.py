@@ -31,6 +31,7 @@ def check(budget: str) -> Verdict:
         " sizes (17 against 16, as after pooling 17 to 8) raise RuntimeError.",
         "Take the skip's channels as an argument of the block, and crop or pad the enlarged map to the skip's size, or"
         " pass output_size=skip.shape[2:] to the transposed convolution.",
+        key="works_odd_skip",
     )
 
 

@@ -27,4 +27,5 @@ def check(budget: str) -> Verdict:
         | {f"zeros_at_{side}": exact(value, "share") for side, value in zeros.items()},
         "output_size saves the odd size, whose last row and column the pooling drops. The module pools and unpools the"
         " same tensor, so it enlarges nothing; a decoder needs the indices of its encoder.",
+        key="size_from_15",
     )

@@ -34,4 +34,5 @@ def check(budget: str) -> Verdict:
         "The maximum of each 2 x 2 cell returns to its place, exactly. The other three quarters of the map are zero.",
         "Unpooling restores the position of the maximum of each cell and nothing else: 1 - 1/s^2 of the map are zeros,"
         " which later layers have to fill.",
+        key="outputs_left_at_zero",
     )

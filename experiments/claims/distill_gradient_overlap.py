@@ -14,6 +14,8 @@ from toolkit.overlap import gradient_map, phase_counts, ratio, spread
 LABEL = "Checkerboards in gradients"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "Drawings and pictures of gradients of image classifiers."
+OUR_SETTING = "Path counts of single layers, and the gradient of max-pooling on one random image."
 STATEMENT = (
     "The gradient of a convolution is a transposed convolution, so strided convolutions put a checkerboard into"
     " gradients; max-pooling has related, high-frequency artifacts."
@@ -40,6 +42,7 @@ def check(budget: str) -> Verdict:
         "The counts are those of the forward overlap with input and output exchanged: 4 to 1 at kernel 3 and stride"
         " 2, even where the stride divides the kernel. Max-pooling by 2 gives three quarters of the pixels nothing at"
         " all.",
+        key="conv_k3s2",
     )
 
 

@@ -9,6 +9,8 @@ from toolkit.overlap import phase_counts, ratio, spread
 LABEL = "A last layer of stride 1 dampens"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "Generators of GANs, by eye."
+OUR_SETTING = "Path counts of three layers in two dimensions."
 STATEMENT = (
     "A transposed convolution of stride 1 as last layer removes artifacts whose period divides its size and dampens the"
     " others; some still leak through."
@@ -32,4 +34,5 @@ def check(budget: str) -> Verdict:
         "Counts, that is flat kernels. The accumulated stride is 4, and kernels of 4 and 8 taps remove everything,"
         " the others dampen. The same holds for a last layer with a stride: k4s2 after k3s2 is even, k3s2 after k4s2"
         " is not.",
+        key="last_k4",
     )

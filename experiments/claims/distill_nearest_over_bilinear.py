@@ -9,6 +9,10 @@ from experiments.verdict import Verdict, judge, over
 LABEL = "Nearest works better than bilinear"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "GANs and style transfer; the authors offer it as experience."
+OUR_SETTING = (
+    "Autoencoder of two stages and 8 channels on 32 x 32 photographs, minutes of training; PSNR on other photographs."
+)
 STATEMENT = (
     "Resize-convolution gives its best results with nearest-neighbour interpolation, and bilinear is hard to make work."
 )
@@ -30,4 +34,5 @@ def check(budget: str) -> Verdict:
         setting(steps, seeds) + " The source says this of GANs and style transfer and offers it as experience. It holds"
         " here if the interval of the difference, paired by seed, lies above 0.",
         "In this autoencoder nearest is not better than bilinear by more than the seeds scatter.",
+        key="psnr_difference",
     )

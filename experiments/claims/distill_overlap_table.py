@@ -9,6 +9,8 @@ from toolkit.overlap import phase_counts, ratio, spread
 LABEL = "Uneven overlap, squared in 2-D"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "An interactive drawing of one layer, and of several in one dimension."
+OUR_SETTING = "The same counts for all kernels from the stride to 12, strides to 4, one and two dimensions."
 STATEMENT = (
     "Overlap is uneven when the kernel size is not divisible by the stride; in two dimensions the unevenness is"
     " squared, from 2 to 4 at kernel 3 and stride 2; stacked layers compound it."
@@ -39,4 +41,5 @@ def check(budget: str) -> Verdict:
         | {f"{name}_2d": exact(value, "largest over smallest") for name, value in two.items()},
         "Counted exactly, for all kernels from the stride to 12 and strides to 4. The counts are those of a kernel of"
         " ones; what independent weights do is another matter (h1_tone_at_start).",
+        key="k3s2_2d",
     )

@@ -11,6 +11,8 @@ from experiments.verdict import Number, Verdict, judge, over, pick
 LABEL = "Pad before the convolution"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "Style transfer and GANs; stated, not shown."
+OUR_SETTING = "Nearest enlargement of constant maps and one 3 x 3 convolution of 8 channels with random weights."
 STATEMENT = (
     "For best results pad the resized map before the convolution, instead of with zeros, to avoid boundary artifacts."
 )

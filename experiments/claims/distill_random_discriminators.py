@@ -14,6 +14,8 @@ from experiments.verdict import Number, Verdict, judge, over, pick, seeded
 LABEL = "Stride-2 discriminators send grids"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "Pictures of the gradient that a discriminator sends to its input."
+OUR_SETTING = "Random networks of one or two layers, 32 channels, noise images of 64 x 64."
 STATEMENT = (
     "Discriminators that begin with strided convolutions have gradients with a checkerboard; using stride 1 in the"
     " first layer reduces it."
@@ -36,6 +38,7 @@ def check(budget: str) -> Verdict:
         " leaves it as it is: its gradient is a convolution, which does not mix phases.",
         "Any strided convolution with random weights has a grid in its gradient, even overlap or not; a first layer of"
         " stride 1 does not remove it before training.",
+        key="stride_1_then_2",
     )
 
 

@@ -14,6 +14,8 @@ from toolkit import catalog
 LABEL = "Random generators show checkerboards"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "Pictures made by untrained generators whose last layers are exchanged."
+OUR_SETTING = "Three random layers of factor 2, 16 channels, constant random latents; share of tone."
 STATEMENT = (
     "Generators with random weights show a checkerboard already when their last layers are transposed convolutions, and"
     " none when they resize and convolve."

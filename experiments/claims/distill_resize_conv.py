@@ -9,6 +9,11 @@ from experiments.verdict import Number, Verdict, judge, over
 LABEL = "Resize-convolution fixes checkerboards"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "GANs, by eye."
+OUR_SETTING = (
+    "Autoencoder of two stages and 8 channels on 32 x 32 photographs, minutes of training; tone on flat images and "
+    "PSNR."
+)
 STATEMENT = (
     "Replacing transposed convolution by nearest or bilinear resize and convolution makes the artifacts disappear."
 )
@@ -30,4 +35,5 @@ def check(budget: str) -> Verdict:
         setting(steps, seeds) + " Disappear: the largest tone on flat images is below 1 % of the smallest with"
         " transposed convolution.",
         "On flat regions the tone disappears; what the change costs or gains in reconstruction is another matter.",
+        key="flat_tone_nearest",
     )

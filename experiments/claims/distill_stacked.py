@@ -11,6 +11,8 @@ from toolkit.overlap import phase_counts, ratio, spread
 LABEL = "Stacked layers often compound"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
 KIND = "landmark"
+THEIR_SETTING = "Stated of stacks in general, with a drawing in one dimension."
+OUR_SETTING = "Path counts of all pairs of kernels 2 to 9 at stride 2, two dimensions."
 STATEMENT = "Stacked transposed convolutions can cancel artifacts out, but often they compound."
 
 
@@ -31,6 +33,7 @@ def check(budget: str) -> Verdict:
         " the order matters.",
         "Whether stacked layers cancel or compound is arithmetic: a last kernel divisible by the accumulated stride"
         " cancels.",
+        key="worse_than_either_alone",
     )
 
 

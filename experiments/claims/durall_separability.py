@@ -14,6 +14,11 @@ from experiments.verdict import Number, Verdict, judge, over, pick
 LABEL = "Twenty labels are enough"
 SOURCE = "Durall 2020, arXiv:2003.01826"
 KIND = "landmark"
+THEIR_SETTING = "Real and generated faces, classified by their ring profile with few labels."
+OUR_SETTING = (
+    "Autoencoder of two stages and 8 channels on 32 x 32 photographs, minutes of training; reconstructions, and "
+    "photographs with a faint grid, ten labels of each kind."
+)
 STATEMENT = (
     "Images that come out of up-convolution are told from real ones by their radial profile, with a handful of labels."
 )
@@ -43,6 +48,7 @@ def check(budget: str) -> Verdict:
         " photographs with a grid of period 4 and a checkerboard 30 dB below their contrast.",
         "Twenty labels tell reconstructions by their blur, but not a faint grid on real photographs: the profile"
         " averages lattice lines away or drops them.",
+        key="gridded_photographs_released",
     )
 
 

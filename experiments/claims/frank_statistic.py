@@ -11,6 +11,8 @@ from experiments.verdict import Number, Verdict, exact, judge, pick
 LABEL = "The plotted statistic is the mean spectrum"
 SOURCE = "Frank 2020, arXiv:2003.08685, released compute_statistics"
 KIND = "landmark"
+THEIR_SETTING = "Mean DCT spectra of sets of images per GAN, as the released code averages them."
+OUR_SETTING = "White noise, whose mean spectrum is known, 100 to 6400 images."
 STATEMENT = "The heat map of the DCT statistics shows the mean spectrum of a set of images, so sets can be compared."
 
 
@@ -31,4 +33,5 @@ def check(budget: str) -> Verdict:
         " the square root of the count, and only what has the same sign in every image is left.",
         "Average the squared (or absolute) coefficients, then take the logarithm; compare sets of equal size"
         " otherwise.",
+        key=f"released_{counts[-1]}_images",
     )

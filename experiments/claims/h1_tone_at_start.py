@@ -41,6 +41,7 @@ def check(budget: str) -> Verdict:
         f"It holds if theory lies in the interval of every mean over seeds, or within {CLOSE} of it. He"
         " initialization; the channels' responses are independent, so the share is taken over all channel pairs.",
         "The share depends on more than the stride; see the numbers.",
+        key="transposed_s2_k3",
     )
 
 

@@ -34,4 +34,5 @@ def check(budget: str) -> Verdict:
         + " Divisibility would decide if every divisible kernel left less tone than every other; it"
         " does not decide if some other kernel has a smaller mean than some divisible one.",
         "In part of the settings every divisible kernel leaves less tone than every other.",
+        key="best_other_over_worst_divisible_final_conv",
     )

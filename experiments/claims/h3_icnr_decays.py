@@ -31,4 +31,5 @@ def check(budget: str) -> Verdict:
         setting(steps, seeds) + " Starts clean: less than 5 % of the random start's tone. Much of it at the end: more"
         " than half (geometric mean of ratios paired by seed).",
         "ICNR starts clean, and after training less than half of the random start's tone is there.",
+        key=f"icnr_over_random_at_{steps}",
     )

@@ -11,6 +11,8 @@ from toolkit import filters
 LABEL = "The [1, 3, 3, 1] filter is bilinear"
 SOURCE = "Karras 2020, arXiv:1912.04958 (the filter)"
 KIND = "landmark"
+THEIR_SETTING = "The resampling filter of a generator."
+OUR_SETTING = "The filter alone, against interpolation, on random maps."
 STATEMENT = "Zero insertion followed by StyleGAN2's filter [1, 3, 3, 1] is bilinear interpolation."
 
 
@@ -27,4 +29,5 @@ def check(budget: str) -> Verdict:
         "Inside the map they are the same to rounding; only the outermost rows and columns differ, where one assumes"
         " zeros and the other repeats the edge.",
         "Zero insertion with [1, 3, 3, 1] / 4 is bilinear interpolation of a map that is surrounded by zeros.",
+        key="difference_at_the_border",
     )

@@ -8,6 +8,8 @@ from toolkit import filters
 LABEL = "Fixed smooth layer of any order"
 SOURCE = "Kinoshita 2020, arXiv:2002.02117"
 KIND = "landmark"
+THEIR_SETTING = "Classifiers and generators with the layer; the theorem and the released code."
+OUR_SETTING = "The layer's kernel alone, strides 2 to 8, orders 0 to 2, with full and with the released padding."
 STATEMENT = (
     "The fixed smooth convolutional layer, the hold convolved d times with itself, prevents checkerboards for every"
     " stride."
@@ -33,6 +35,7 @@ def check(budget: str) -> Verdict:
         "As a theorem it holds for every stride and order. The released code pads (k + 1) // 2 instead of k - 1 zeros"
         " before it convolves, which cuts the kernel's ends off from stride 4 on, and with them the equal phase sums.",
         "Convolve with full padding: then every phase of the kernel has the same sum, for every stride and order.",
+        key="released_padding_worst",
     )
 
 

@@ -13,6 +13,8 @@ from toolkit.upsampler import exact_padding
 LABEL = "Equal steady states, no checkerboard"
 SOURCE = "Sugawara 2018, arXiv:1806.02658"
 KIND = "landmark"
+THEIR_SETTING = "Linear systems theory, and networks for super-resolution."
+OUR_SETTING = "Random kernels alone, strides 2 to 5, one dimension, step and constant input."
 STATEMENT = (
     "An upsampler leaves no checkerboard on a constant region if and only if the step responses of its polyphase"
     " filters settle at the same value; a kernel with the zero-order hold as a factor has this property."
@@ -44,6 +46,7 @@ def check(budget: str) -> Verdict:
         "The steady state of phase p is the phase gain, the sum of every s-th tap. No random kernel has equal ones;"
         " with the hold as a factor every one has. The condition is about constants: it says nothing of replicas, nor"
         " of the unequal noise gain that ReLU turns into a tone.",
+        key="largest_spread_with_hold",
     )
 
 

@@ -12,6 +12,10 @@ from experiments.verdict import Verdict, exact, judge
 LABEL = "Constant filters: partial overlap sings"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 2"
 KIND = "landmark"
+THEIR_SETTING = "Spectrograms of single audio layers with filters of ones."
+OUR_SETTING = (
+    "The same filters (length 8, strides 6 and 4; length 3, stride 2) on ones; share of tone away from the ends."
+)
 STATEMENT = (
     "With constant filters a length that is no multiple of the stride introduces a tone, a multiple does not; both"
     " leave boundary artifacts."

@@ -11,6 +11,8 @@ from toolkit.response import alias_gains, phase_gains, tone_fraction
 LABEL = "Interpolation: filtering, no tones"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 3"
 KIND = "landmark"
+THEIR_SETTING = "Spectrograms of audio layers."
+OUR_SETTING = "Layers of 8 channels in one dimension, 9 taps; exact gains."
 STATEMENT = (
     "Interpolation and convolution has no tonal artifacts after initialization, but filtering artifacts: the highs are"
     " attenuated, by linear interpolation more than by nearest."

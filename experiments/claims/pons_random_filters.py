@@ -11,6 +11,8 @@ from experiments.verdict import Number, Verdict, exact, judge, over, pick
 LABEL = "Random filters sing whatever the overlap"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 2"
 KIND = "landmark"
+THEIR_SETTING = "Spectrograms of single audio layers with random filters."
+OUR_SETTING = "16 to 16 channels, four pairs of length and stride, constant input; share of tone over draws."
 STATEMENT = (
     "After random initialization transposed convolutions have a tone at the stride even with full overlap or without"
     " any."

@@ -11,6 +11,8 @@ from toolkit.upsamplers.pixel_shuffle import PixelShuffle
 LABEL = "Tones and their replicas"
 SOURCE = "Pons 2021, arXiv:2010.14356, sections 4 and 5"
 KIND = "landmark"
+THEIR_SETTING = "Spectrograms of three sub-pixel layers on a constant at 4 kHz."
+OUR_SETTING = "The same chain with 16 channels and no biases; share of power at each multiple of 4 kHz over draws."
 STATEMENT = (
     "Three randomly initialized sub-pixel layers (x2) turn a constant at 4 kHz into tones at 4, 8 and 16 kHz, and the"
     " tones of earlier layers are replicated by later ones, at 8, 12 and 16 kHz."
@@ -40,6 +42,7 @@ def check(budget: str) -> Verdict:
         " layer's tone and its replica; a tone at 8 or 16 kHz needs a layer that makes one there, since nearest"
         " enlargement has its zeros at those frequencies.",
         "Every layer adds its tones and replicates those before it, except where its own response is zero.",
+        key="share_at_12_khz",
     )
 
 

@@ -13,6 +13,8 @@ from experiments.verdict import Verdict, judge, over, pick, seeded
 LABEL = "Offsets drive tones"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 5"
 KIND = "landmark"
+THEIR_SETTING = "Untrained Demucs (six levels, LSTM); spectrograms."
+OUR_SETTING = "Untrained network of three such levels without the LSTM, white noise; tone over deviation."
 STATEMENT = (
     "Removing the ReLU of the first layer and all biases of a Demucs-like network lowers its tonal artifacts at"
     " initialization, because replicas of signal offsets go."
@@ -36,6 +38,7 @@ def check(budget: str) -> Verdict:
         "Three levels of (convolution of length 8 and stride 4, ReLU, 1 x 1, GLU) and back, with added skips (the"
         " paper: six levels and an LSTM). RMS of the output's phase means of period 64 over its standard deviation.",
         "Offsets are not the main source of the tone in this network.",
+        key="modified_over_original",
     )
 
 

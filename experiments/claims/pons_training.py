@@ -12,6 +12,8 @@ from experiments.verdict import Number, Verdict, judge, over
 LABEL = "Training removes tones, silence brings them back"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 6"
 KIND = "landmark"
+THEIR_SETTING = "Demucs and variants on music; informal listening."
+OUR_SETTING = "Autoencoders of two stages of factor 4 on toy audio; tone on signals, in silence and on an offset."
 STATEMENT = (
     "Training overcomes most of the tones of transposed convolutions, but they can emerge in silent parts and with data"
     " unlike the training data; nearest and linear interpolation do not have this disadvantage."
@@ -45,6 +47,7 @@ def check(budget: str) -> Verdict:
         " signals, on zeros and on a constant of 2, twice the loudest signal, over the RMS of the output on signals."
         " Most: less than half of the start is left. Emerge: more than ten times the tone of nearest + convolution.",
         "Training lowers the tone on signals by less than half, or silence brings none.",
+        key="silence_transposed_over_nearest",
     )
 
 

@@ -10,6 +10,8 @@ from experiments.verdict import Verdict, judge, over, pick
 LABEL = "The toy set has random phases"
 SOURCE = "Schwarz 2021, arXiv:2111.02447, released toyset"
 KIND = "landmark"
+THEIR_SETTING = "The released toy set: two Gaussian rings in the spectrum."
+OUR_SETTING = "The released formula and a mended one; where the energy lies."
 STATEMENT = "The toy images have a given spectrum with phases that are uniform over the whole turn."
 
 
