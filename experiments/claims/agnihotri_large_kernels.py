@@ -49,9 +49,9 @@ def check(budget: str) -> Verdict:
         setting(steps, seeds) + " The source: restoration, segmentation and disparity, judged by attacks and spectra."
         " Reduce: the interval of the tone's ratio to kernel 3 lies below 1, for 7 and for 11. Capacity: twice the"
         " width with kernel 3 must not.",
-        f"In this autoencoder kernel 7 leaves {others['k7'].value:.2f} and kernel 11 {others['k11'].value:.2f} times the"
-        f" tone of kernel 3, and twice the width at kernel 3 {others['k3_wide'].value:.2f} times: what large kernels"
-        " gain has to be compared with what parameters gain.",
+        f"In this autoencoder kernel 7 leaves {others['k7'].value:.2f} and kernel 11 {others['k11'].value:.2f} times"
+        f" the tone of kernel 3, and twice the width at kernel 3 {others['k3_wide'].value:.2f} times: what large"
+        " kernels gain has to be compared with what parameters gain.",
         key="flat_tone_k11_over_k3",
     )
 

@@ -46,8 +46,8 @@ def check(budget: str) -> Verdict:
         " (the paper: Demucs on music, informal listening). Tone: RMS of the phase means of period 16 of the output on"
         " signals, on zeros and on a constant of 2, twice the loudest signal, over the RMS of the output on signals."
         " Most: less than half of the start is left. Emerge: more than ten times the tone of nearest + convolution.",
-        f"Training leaves {fell.value:.2f} times the tone that signals had at the start; silence and offsets show a tone"
-        " with transposed convolution and none with nearest or linear interpolation.",
+        f"Training leaves {fell.value:.2f} times the tone that signals had at the start; silence and offsets show a"
+        " tone with transposed convolution and none with nearest or linear interpolation.",
         key="silence_transposed_over_nearest",
     )
 
