@@ -126,8 +126,9 @@ def _judge(docket: Docket, pending: list[str], *, total: int, workers: int | Non
         bar.update()
 
     executor = executors.InlineExecutor() if workers == 0 else executors.local(count, "cpu")
+    window = 1 if workers == 0 else 2 * count  # in this process a verdict is kept before the next claim begins
     with bar:
-        docket.judge(pending, executor, window=2 * count, done=done)
+        docket.judge(pending, executor, window=window, done=done)
     executor.shutdown()
 
 

@@ -54,8 +54,9 @@ def load(folder: Path = PUBLISHED) -> Records | None:
     if not (folder / "manifest.json").is_file():
         return None
     found = collect.load(folder)
+    verdicts = found.tables["verdicts"].astype(object)  # a column without a word in it is read as numbers
     return Records(
-        tables={"verdicts": found.tables["verdicts"].fillna(""), "measured": found.tables["measured"]},
+        tables={"verdicts": verdicts.where(verdicts.notna(), ""), "measured": found.tables["measured"]},
         study=found.study,
         question=found.question,
     )

@@ -29,9 +29,9 @@ def build(records: Records) -> pd.DataFrame:
             "source": row["source"],
             "verdict": row["verdict"],
             "number": sentence(numbers[row["claim"], row["key"]]),
-            "instead": row["corrected"] or "-",
+            "instead": "-" if pd.isna(row["corrected"]) or not row["corrected"] else row["corrected"],
         }
-        for row in verdicts.fillna("").to_dict("records")
+        for row in verdicts.to_dict("records")
     ]
     return pd.DataFrame(rows, columns=["kind", "claim", "source", "verdict", "number", "instead"])
 
