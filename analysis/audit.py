@@ -3,43 +3,36 @@
 One forward pass is watched operator by operator (`analysis.tracing`), so that every enlargement counts, whatever
 makes it. Then the model answers flat inputs on a periodic map, where padding has no border: all that its output shows
 is a fixed grid, the tone. Making the first 1, 2, ... enlargements' outputs flat as well takes the tone apart, exactly,
-into what each layer adds.
+into what each layer adds, and what is left at last (coordinates, learned maps) is none of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan, log10
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from analysis import spectra
-from analysis.audit_report import THRESHOLD_DB, Layer, Report
-from analysis.audit_verdict import layer_of, verdict
+from analysis.audit_output import FlatAnswer, Output, mean, outputs
+from analysis.audit_report import NO_LATTICE, NOTHING, THRESHOLD_DB, Layer, Report, Step
+from analysis.audit_verdict import layer_of, slope_warning, verdict
 from analysis.tracing import guard, phases, probes
 from analysis.tracing.enlargements import Pass, forward
-from analysis.tracing.ledger import Period, whole
+from analysis.tracing.ledger import Period
 from analysis.tracing.paths import Paths
 from analysis.tracing.probes import Arguments
+from analysis.tracing.unused import unused
 from analysis.tracing.watch import Enlargement, Plan
 from toolkit import checks
 
 #: Flat inputs that the tone is the mean of.
 FLAT_INPUTS = 3
-#: Classes that enlarge, for those that are never executed: nothing else tells of them.
-ENLARGING = (
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-    nn.Upsample,
-    nn.PixelShuffle,
-    nn.MaxUnpool1d,
-    nn.MaxUnpool2d,
-    nn.MaxUnpool3d,
-    nn.Fold,
-)
+#: Layers whose parts together are this much weaker than the tone did not make it.
+THEIR_SHARE_DB = 10.0
 
 
 def audit(
@@ -52,8 +45,10 @@ def audit(
 ) -> Report:
     """Return which layers of `model` enlarge their map and what grid they leave in its output.
 
-    The model runs in eval mode about ten times without gradients; weights, buffers, mode and all random generators
-    are as before afterwards, also after an exception. On flat inputs convolutions and padding are circular.
+    The model runs in eval mode without gradients, about ten times and once more per enlargement; weights, buffers,
+    mode and all random generators are as before afterwards, also after an exception. On flat inputs convolutions and
+    padding are circular, and so the tone hardly depends on the size of the example: a small one is enough.
+    Parts that are compiled run uncompiled.
 
     *Tone* is the mean square, over phases, of the fixed pattern that the output shows on flat inputs, whose levels are
     drawn around the example's mean with its standard deviation. It is given in dB relative to the output's contrast:
@@ -109,14 +104,27 @@ def _call(model: nn.Module, given: Arguments) -> Any:
     return model(*args, **kwargs)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Judged:
-    """One output of the model that carries a grid."""
+    """The output that is reported.
 
-    name: str
-    periods: frozenset[Period]
-    tone: float = 0.0
-    reference: float = 1.0
+    Attributes:
+        output: The output.
+        tone: Power of its grid on flat inputs.
+        reference: Power that it is compared with.
+    """
+
+    output: Output
+    tone: float
+    reference: float
+
+    def decibel(self, power: float) -> float:
+        """Return a power relative to the reference."""
+        return phases.decibel(power, self.reference)
+
+    def by_period(self, powers: Mapping[Period, float]) -> dict[str, float]:
+        """Return powers by period for people."""
+        return {phases.name_of(period): self.decibel(power) for period, power in powers.items()}
 
 
 class _Audit:
@@ -131,19 +139,19 @@ class _Audit:
     def report(self) -> Report:
         """Run all probes and put the findings together."""
         seen = self._run(self.given, Plan())
-        unused = self._unused(seen.enlargements)
+        idle = unused(self.model, seen.enlargements, self.paths)
         if not seen.enlargements:
-            return Report(True, "Nothing to judge: no layer enlarges its map.", (), unused=unused)
-        judged = self._outputs(seen)
-        if not judged:
+            return Report(True, NOTHING, (), threshold_db=self.threshold_db, unused=idle)
+        found = outputs(seen, self.dims)
+        if not found:
             layers = tuple(layer_of(e, None, self.threshold_db) for e in seen.enlargements)
-            return Report(True, "Clean: no enlargement leaves a fixed lattice in the output.", layers, unused=unused)
+            return Report(True, NO_LATTICE, layers, threshold_db=self.threshold_db, unused=idle)
         noisy = self._plainly(probes.noise(self.given, self.dims, self.generator))
         inputs = [probes.flat(self.given, self.dims, self.generator) for _ in range(FLAT_INPUTS)]
-        flats = [self._run(x, Plan(circular=True, flat_inputs=True)) for x in inputs]
-        worst = self._judge(judged, flats, noisy)
-        layers = self._layers(seen.enlargements, worst, inputs[0], flats[0])
-        return self._summary(worst, layers, flats, noisy, unused)
+        answers = [self._answer(x, len(seen.enlargements)) for x in inputs]
+        judged = max((self._judged(one, answers, noisy) for one in found), key=lambda one: one.tone / one.reference)
+        layers = self._layers(seen.enlargements, judged, inputs[0], answers[0])
+        return self._summary(judged, layers, answers, noisy, idle)
 
     # running the model
 
@@ -157,142 +165,110 @@ class _Audit:
         with torch.no_grad():
             return _call(self.model, given)
 
-    def _outputs(self, seen: Pass) -> list[_Judged]:
-        found = []
-        for name, tensor in probes.tensors(seen.output):
-            lineage = seen.lineage(tensor)
-            if lineage is not None and lineage.periods and self.dims + 1 <= tensor.dim() <= self.dims + 2:
-                found.append(_Judged(name, lineage.periods))
-        return found
-
-    def _map(self, output: Any, name: str) -> Tensor:
-        tensor = dict(probes.tensors(output))[name]
-        return tensor if tensor.dim() == self.dims + 2 else tensor.unsqueeze(1)
+    def _answer(self, given: Arguments, enlargements: int) -> FlatAnswer:
+        run = self._run(given, Plan(circular=True, flat_inputs=True, traced=True))
+        return FlatAnswer(run, self._run(given, Plan(circular=True, flat_inputs=True, flat_outputs=enlargements)))
 
     # judging
 
-    def _judge(self, judged: Sequence[_Judged], flats: Sequence[Pass], noisy: Any) -> _Judged:
-        """Fill in tone and reference of every output, and return the one with the strongest tone."""
-        for output in judged:
-            period = self._period(output)
-            maps = [self._map(flat.output, output.name) for flat in flats]
-            output.tone = _mean(phases.tone_power(phases.centre(x, period), period) for x in maps)
-            seen = [self._map(x, output.name) for x in (self.plain, noisy)]
-            contrast = max(phases.contrast(x, self.dims) for x in seen)
-            # an output that never varies is judged against its level
-            output.reference = contrast or max(phases.level(x, self.dims) for x in seen) or 1.0
-        return max(judged, key=lambda output: output.tone / output.reference)
+    def _judged(self, output: Output, answers: Sequence[FlatAnswer], noisy: Any) -> _Judged:
+        tone = output.flat_tones(answers, [output.period])[output.period]
+        return _Judged(output, tone, output.reference([self.plain, noisy]))
 
-    def _period(self, output: _Judged) -> Period:
-        return whole(output.periods, self.dims)
-
-    def _layers(self, seen: Sequence[Enlargement], output: _Judged, given: Arguments, first: Pass) -> tuple[Layer, ...]:
+    def _layers(
+        self, seen: Sequence[Enlargement], judged: _Judged, given: Arguments, answer: FlatAnswer
+    ) -> tuple[Layer, ...]:
         """Make the outputs of the first 0, 1, ... enlargements flat; differences are what each layer adds."""
-        period = self._period(output)
-        before, current = self._pattern(first, output.name, period), first
+        before, current = judged.output.pattern(answer.run.output), answer.run
         layers = []
         for index, event in enumerate(seen):
             own = current.enlargements[index].own_tone if index < len(current.enlargements) else None
-            current = self._run(given, Plan(circular=True, flat_inputs=True, flat_outputs=index + 1))
-            after = self._pattern(current, output.name, period)
-            left = phases.decibel(float((before - after).square().mean()), output.reference)
+            plan = Plan(circular=True, flat_inputs=True, flat_outputs=index + 1)
+            current = answer.still if index + 1 == len(seen) else self._run(given, plan)
+            after = judged.output.pattern(current.output)
+            left = judged.decibel(float((before - after).square().mean()))
             layers.append(layer_of(event, left, self.threshold_db, own))
             before = after
         return tuple(layers)
 
-    def _pattern(self, run: Pass, name: str, period: Period) -> Tensor:
-        return phases.pattern(phases.centre(self._map(run.output, name), period), period)
-
     # putting together
 
     def _summary(
-        self, output: _Judged, layers: tuple[Layer, ...], flats: Sequence[Pass], noisy: Any, unused: tuple[str, ...]
+        self,
+        judged: _Judged,
+        layers: tuple[Layer, ...],
+        answers: Sequence[FlatAnswer],
+        noisy: Any,
+        idle: tuple[str, ...],
     ) -> Report:
-        tone_db = phases.decibel(output.tone, output.reference)
-        maps = {
-            "flat": [self._map(flat.output, output.name) for flat in flats],
-            "noise": [self._map(noisy, output.name)],
-            "given": [self._map(self.plain, output.name)],
-        }
-        strengths = [phases.FLOOR_DB if layer.output_db is None else layer.output_db for layer in layers]
-        worst = strengths.index(max(strengths))
-        clean = tone_db <= self.threshold_db
-        period = self._period(output)
-        noise = phases.centre(maps["noise"][0], period)
-        tones, ramp = {probe: self._tones(output, x) for probe, x in maps.items()}, self._ramp_tones(output)
+        output, tone_db, limit = judged.output, judged.decibel(judged.tone), self.threshold_db
+        worst = _worst(layers, tone_db)
+        noise = phases.centre(output.map(noisy), output.period)
+        grid = output.pattern(answers[0].run.output).reshape(*noise.shape[:2], *output.period)
+        tones = self._tones(judged, answers, noisy)
         return Report(
-            clean=clean,
-            verdict=verdict(clean, tone_db, self.threshold_db, layers, worst) + self._warning(clean, ramp, layers),
+            clean=tone_db <= limit,
+            verdict=verdict(tone_db, limit, layers, worst)
+            + slope_warning(tone_db, tones.get("ramp", {}), limit, layers),
             layers=layers,
             tone_db=tone_db,
-            threshold_db=self.threshold_db,
-            tones=tones | ({"ramp": ramp} if ramp else {}),
-            phase_variance_db={probe: self._variances(output, maps[probe]) for probe in ("noise", "given")},
-            period=period,
+            threshold_db=limit,
+            tones=tones,
+            phase_variance_db={"noise": _variances(output, noisy), "given": _variances(output, self.plain)},
+            period=output.period,
             output=output.name,
-            worst=worst if strengths[worst] > phases.FLOOR_DB else None,
-            unused=unused,
-            contrast=output.reference**0.5,
+            worst=worst,
+            unused=idle,
+            contrast=judged.reference**0.5,
+            trace=self._trace(answers),
             spectrum=spectra.mean_power(noise).mean(0).numpy(force=True),
-            phase_map=self._pattern(flats[0], output.name, period).reshape(*noise.shape[:2], *period).numpy(force=True),
+            phase_map=grid.numpy(force=True),
         )
 
-    def _tones(self, output: _Judged, maps: Sequence[Tensor]) -> dict[str, float]:
-        found = [phases.tone_by_period(x, output.periods) for x in maps]
-        return {
-            phases.name_of(p): phases.decibel(_mean(tones[p] for tones in found), output.reference) for p in found[0]
+    def _tones(self, judged: _Judged, answers: Sequence[FlatAnswer], noisy: Any) -> dict[str, dict[str, float]]:
+        output = judged.output
+        tones = {
+            "flat": judged.by_period(output.flat_tones(answers, output.periods)),
+            "ramp": self._ramp_tones(judged),  # empty in one dimension: nothing runs across
+            "noise": judged.by_period(output.tones(noisy)),
+            "given": judged.by_period(output.tones(self.plain)),
         }
+        return {probe: values for probe, values in tones.items() if values}
 
-    def _ramp_tones(self, output: _Judged) -> dict[str, float]:
+    def _ramp_tones(self, judged: _Judged) -> dict[str, float]:
         """Return the grid that runs across a ramp, which itself and any staircase it becomes run along."""
         found: dict[str, list[float]] = {}
         for axis in range(self.dims):
             run = self._run(probes.ramp(self.given, self.dims, axis), Plan(circular=True))
-            x, periods = phases.across(self._map(run.output, output.name), axis, output.periods)
+            x, periods = phases.across(judged.output.map(run.output), axis, judged.output.periods)
             for period, power in phases.tone_by_period(x, periods).items():
                 found.setdefault(str(max(period)), []).append(power)
-        return {name: phases.decibel(_mean(powers), output.reference) for name, powers in sorted(found.items())}
+        return {name: judged.decibel(mean(powers)) for name, powers in sorted(found.items())}
 
-    def _warning(self, clean: bool, ramp: dict[str, float], layers: Sequence[Layer]) -> str:
-        """Return a hint where the grid shows on slopes only and a shuffle has its axes in the unusual order."""
-        swapped = [layer.name for layer in layers if "order (w h)" in layer.note]
-        if not (clean and swapped and max(ramp.values(), default=phases.FLOOR_DB) > self.threshold_db):
-            return ""
-        strength = max(ramp.values())
-        named = ", ".join(swapped)
-        return f" But a grid of {strength:.1f} dB runs across slopes: check the sub-pixel order of {named}."
-
-    def _variances(self, output: _Judged, maps: Sequence[Tensor]) -> dict[str, float]:
-        found = {}
-        for period in sorted(output.periods):
-            spread = _mean(phases.phase_variance(phases.centre(x, period), period) for x in maps)
-            if spread == spread:  # NaN: too few cells, or nothing varies
-                found[phases.name_of(period)] = phases.decibel(spread, 1.0)
-        return found
-
-    def _unused(self, seen: Sequence[Enlargement]) -> tuple[str, ...]:
-        used = {event.taps.weight.untyped_storage().data_ptr() for event in seen if event.taps is not None}
-        names = []
-        for name, module in self.model.named_modules():
-            weight = getattr(module, "weight", None)
-            is_used = isinstance(weight, Tensor) and weight.untyped_storage().data_ptr() in used
-            if isinstance(module, ENLARGING) and _enlarges(module) and name not in self.paths.visited and not is_used:
-                names.append(name)
-        return tuple(names)
+    def _trace(self, answers: Sequence[FlatAnswer]) -> tuple[Step, ...]:
+        """Return the grid in the output of every module, mean over the flat inputs."""
+        runs = zip(*(answer.run.trace for answer in answers), strict=False)
+        kinds = {name: type(module).__name__ for name, module in self.model.named_modules()}
+        return tuple(
+            Step(steps[0][0], kinds[steps[0][0]], phases.decibel(mean(share for _, share in steps), 1.0))
+            for steps in runs
+        )
 
 
-def _enlarges(module: nn.Module) -> bool:
-    """Return whether a layer that was not executed would enlarge."""
-    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-        return max(module.stride) > 1
-    if isinstance(module, nn.PixelShuffle):
-        return module.upscale_factor > 1
-    if isinstance(module, nn.Upsample) and module.scale_factor is not None:
-        factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,)
-        return max(factors) > 1
-    return True
+def _worst(layers: Sequence[Layer], tone_db: float) -> int | None:
+    """Return the index of the layer that leaves most; None where nothing is left or most is no layer's doing."""
+    strengths = [phases.FLOOR_DB if layer.output_db is None else layer.output_db for layer in layers]
+    strongest = max(strengths)
+    together = 10 * log10(sum(10 ** (strength / 10) for strength in strengths))
+    is_theirs = strongest > phases.FLOOR_DB and together > tone_db - THEIR_SHARE_DB
+    return strengths.index(strongest) if is_theirs else None
 
 
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return sum(listed) / len(listed)
+def _variances(output: Output, returned: Any) -> dict[str, float]:
+    """Return the relative spread of the phase variances in dB, where cells are enough and anything varies."""
+    x, found = output.map(returned), {}
+    for period in sorted(output.periods):
+        spread = phases.phase_variance(phases.centre(x, period), period)
+        if not isnan(spread):
+            found[phases.name_of(period)] = phases.decibel(spread, 1.0)
+    return found

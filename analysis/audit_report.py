@@ -9,6 +9,8 @@ from analysis.tracing.phases import FLOOR_DB
 
 #: Default limit of the tone, in dB relative to the output's contrast; see `analysis.audit.audit`.
 THRESHOLD_DB = -50.0
+NOTHING = "Nothing to judge: no layer enlarges its map."
+NO_LATTICE = "Clean: no enlargement leaves a fixed lattice in the output."
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Layer:
     @property
     def name(self) -> str:
         """Where it is: the path, or the line of code in the model's own forward."""
-        return self.path or f"(model) {self.where}"
+        return self.path or f"(model) {self.where}".rstrip()
 
     @property
     def geometry(self) -> str:
@@ -79,6 +81,21 @@ class Layer:
 def _per_axis(values: tuple[float, ...]) -> str:
     texts = [f"{value:g}" if value >= 1 else f"{value:.3g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The grid behind one module on flat inputs.
+
+    Attributes:
+        path: The module, "" for the model.
+        kind: Its class.
+        tone_db: Share of the grid in the power of its output, in dB.
+    """
+
+    path: str
+    kind: str
+    tone_db: float
 
 
 @dataclass(frozen=True)
@@ -95,8 +112,10 @@ class Report:
         phase_variance_db: Relative spread of the phase variances in dB, by probe and period; reported, not judged.
         period: Accumulated period of the judged output.
         output: Which of the model's outputs is judged (the one with the strongest tone), "" for a single one.
-        worst: Index in `layers` of the one that leaves most at the output; None if nothing is left.
+        worst: Index in `layers` of the one that leaves most at the output; None if nothing is left, or if what is
+            left is there without any enlargement (a mask, a learned map).
         unused: Layers that enlarge but were never executed.
+        trace: The grid behind every module that ends after the first enlargement began, in that order.
         contrast: RMS deviation of the output from its spatial mean, in output units: what 0 dB stands for.
         spectrum: Mean power spectrum of the output on noise, zero frequency first; for the picture.
         phase_map: The mean cell of the output on flat inputs without its mean; for the picture.
@@ -114,6 +133,7 @@ class Report:
     worst: int | None = None
     unused: tuple[str, ...] = ()
     contrast: float | None = None
+    trace: tuple[Step, ...] = ()
     spectrum: Any = field(default=None, repr=False)
     phase_map: Any = field(default=None, repr=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.audit_report import Cure, Layer
 from analysis.tracing import gains, phases
@@ -59,16 +59,31 @@ def cures_for(kind: str) -> tuple[Cure, ...]:
     return tuple(found)
 
 
-def verdict(clean: bool, tone_db: float, threshold_db: float, layers: Sequence[Layer], worst: int) -> str:
-    """Return one sentence for the whole model; `worst` is the index of the layer that leaves most."""
+def verdict(tone_db: float, threshold_db: float, layers: Sequence[Layer], worst: int | None) -> str:
+    """Return one sentence for the whole model; `worst` is the index of the layer that leaves most, if one does."""
     strength = f"at {tone_db:.1f} dB" if tone_db > phases.FLOOR_DB else "exactly zero"
-    if clean:
+    limit = f"(limit {threshold_db:g} dB)"
+    if tone_db <= threshold_db:
         cancelled = [layer.name for layer in layers if layer.cancelled]
         also = f"; the grid of {', '.join(cancelled)} is cancelled by later layers" if cancelled else ""
-        return f"Clean: on flat inputs the output's grid is {strength} (limit {threshold_db:g} dB){also}."
+        return f"Clean: on flat inputs the output's grid is {strength} {limit}{also}."
+    if worst is None:
+        return (
+            f"Not clean: the output has a grid {strength} relative to its contrast {limit} that no enlargement makes:"
+            " look for a mask, a bias map or a learned map behind them."
+        )
     layer = layers[worst]
     cure = f"; {layer.cures[0].name} would remove it" if layer.cures else ""
     return (
         f"Not clean: {layer.name} ({layer.kind}, {layer.geometry}) leaves a grid {strength} relative to the output's"
-        f" contrast (limit {threshold_db:g} dB){cure}."
+        f" contrast {limit}{cure}."
     )
+
+
+def slope_warning(tone_db: float, ramp: Mapping[str, float], threshold_db: float, layers: Sequence[Layer]) -> str:
+    """Return a hint where the grid shows on slopes only and a shuffle has its axes in the unusual order."""
+    swapped = [layer.name for layer in layers if "order (w h)" in layer.note]
+    strength = max(ramp.values(), default=phases.FLOOR_DB)
+    if tone_db > threshold_db or not swapped or strength <= threshold_db:
+        return ""
+    return f" But a grid of {strength:.1f} dB runs across slopes: check the sub-pixel order of {', '.join(swapped)}."

@@ -53,6 +53,21 @@ def image(shape: Sequence[int]) -> Axes:
     return single(BATCH, n), single(CHANNEL, c), *(single(i, length) for i, length in enumerate(space))
 
 
+def image_of(shape: Sequence[int], dims: int) -> Axes:
+    """Return the axes of a map (N, C, *sides) inside a model of `dims` spatial axes.
+
+    A layer with fewer axes acts on the last ones. One with more has sides of length 1, which are none, or leading
+    ones (the frequencies of a spectrogram inside an audio model) that count as channels.
+
+    >>> image_of((1, 3, 4, 1), 1)[2:], image_of((1, 3, 4, 5), 3)[3]
+    (((Atom(role=0, size=4, stride=1),), ()), (Atom(role=2, size=5, stride=1),))
+    """
+    n, c, *sides = shape
+    long = [i for i, side in enumerate(sides) if side > 1 or len(sides) <= dims][-dims:]
+    roles = {i: dims - len(long) + rank for rank, i in enumerate(long)}
+    return single(BATCH, n), single(CHANNEL, c), *(single(roles.get(i, CHANNEL), s) for i, s in enumerate(sides))
+
+
 def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
     """Return the axes after a view to `shape`; None where the pieces do not fit.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from analysis.tracing import probes
 from analysis.tracing.axes import BATCH, CHANNEL, MIXED, image, single
 from analysis.tracing.ledger import Ledger, Lineage, has_memory
 from analysis.tracing.paths import Paths
@@ -29,11 +30,14 @@ class Pass:
         output: What the model returned.
         enlargements: In order of execution.
         ledger: Where every tensor came from.
+        trace: (path, share of the grid in its output) of every module behind an enlargement, in order of its end;
+            empty unless the plan asks for it.
     """
 
     output: Any
     enlargements: list[Enlargement]
     ledger: Ledger = field(repr=False)
+    trace: list[tuple[str, float]] = field(default_factory=list)
 
     def lineage(self, tensor: Tensor) -> Lineage | None:
         """Return what is known of an output tensor."""
@@ -60,11 +64,11 @@ def forward(
     mode = Watch(ledger, plan, paths)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        stack.enter_context(paths.watched())
+        stack.enter_context(paths.watched(mode.leave))
         stack.enter_context(mode)
         output = model(*args, **kwargs)
-        mode.settle([t for t in pytree.tree_leaves(output) if has_memory(t)])
-    return Pass(output, mode.found, ledger)
+        mode.settle([t for _, t in probes.tensors(output) if has_memory(t)])
+    return Pass(output, mode.found, ledger, mode.trace)
 
 
 def _birth(value: Tensor, dims: int) -> Lineage:

@@ -28,7 +28,7 @@ def opening(target: Tensor, record: Record, lineage: Lineage, dims: int) -> Grow
     if max(scale) == 1:
         return None
     blocks = tuple((i, step) for i, step in enumerate(steps) if step > 1)
-    return Growth("zero insertion", tuple(scale), blocks)
+    return Growth("shuffle by reshape", tuple(scale), blocks)  # the values will tell
 
 
 def _steps(view: Tensor, record: Record) -> list[int]:

@@ -21,12 +21,13 @@ def flattened(x: Tensor, positions: Sequence[int]) -> Tensor:
     return x.mean(list(positions), keepdim=True).expand_as(x).contiguous()
 
 
-def kind_of_blocks(x: Tensor, blocks: Sequence[tuple[int, int]]) -> str:
+def kind_of_blocks(x: Tensor, blocks: Sequence[tuple[int, int]], otherwise: str) -> str:
     """Return what a reshape did, from the values: the phases are equal, all but one zero, or all different.
 
     Args:
         x: The enlarged map.
         blocks: (axis, factor) of every axis that grew.
+        otherwise: The kind where the phases differ.
     """
     phases = [x]
     for position, factor in blocks:
@@ -34,7 +35,7 @@ def kind_of_blocks(x: Tensor, blocks: Sequence[tuple[int, int]]) -> str:
     if all(p.shape == phases[0].shape and torch.equal(p, phases[0]) for p in phases[1:]):
         return "repetition"
     filled = sum(bool(p.any()) for p in phases)
-    return "zero insertion" if filled == 1 else "shuffle by reshape"
+    return "zero insertion" if filled == 1 else otherwise
 
 
 def own_tone(x: Tensor, positions: Sequence[int], scale: Sequence[Fraction]) -> float | None:

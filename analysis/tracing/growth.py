@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analysis.tracing.axes import Axes, Axis, shuffled, space
 from analysis.tracing.ledger import Lineage, Source
-from analysis.tracing.rules import MOVES, PRODUCTS, Call
+from analysis.tracing.rules import MOVES, OVERLAP_ADD, PRODUCTS, SCATTERS, Call
 
 #: A float scale factor is taken as the nearest fraction with at most this denominator.
 MAX_DENOMINATOR = 64
@@ -71,31 +71,39 @@ def growth(call: Call, out: Tensor, axes: Axes | None, lineage: Lineage | None) 
         lineage: Of the tensor that it acts on.
     """
     if call.name == "convolution":
-        return _transposed(call) if call.args[6] else None
+        return _transposed(call, out) if call.args[6] else None
+    if call.name in SCATTERS:
+        return _scattered(call, out, lineage)
     for prefixes, rule in _RULES:
         if call.name.startswith(prefixes):
             found = rule(call, out)
             return found if found and any(s > 1 for s in found.scale) else None
     if lineage is None or axes is None or lineage.axes is None:
         return _unfollowed(call, out, lineage)
+    if call.name == OVERLAP_ADD:
+        return _overlap_added(call, axes)
     if call.name in MOVES:
         return _shuffle(call, out, axes, lineage)
     return _resampled(call, out, axes, lineage)
 
 
-def _aligned(call: Call, factors: Sequence[Fraction | int]) -> tuple[Fraction, ...]:
-    """Return a factor per axis of the model: a layer with fewer axes acts on the last ones."""
-    return (Fraction(1),) * (call.spatial_dims - len(factors)) + tuple(Fraction(f) for f in factors)
+def _aligned(call: Call, factors: Sequence[Fraction | int], out: Tensor) -> tuple[Fraction, ...]:
+    """Return a factor per axis of the model, as `axes.image_of` numbers the axes of `out`, a factor per last axis."""
+    dims = call.spatial_dims
+    sides = out.shape[out.dim() - len(factors) :]
+    if len(factors) > dims:
+        factors = [f for f, side in zip(factors, sides, strict=True) if side > 1][-dims:]
+    return (Fraction(1),) * (dims - len(factors)) + tuple(Fraction(f) for f in factors)
 
 
-def _transposed(call: Call) -> Growth | None:
+def _transposed(call: Call, out: Tensor) -> Growth | None:
     weight, stride, dilation, groups = (call.args[i] for i in (1, 3, 5, 8))
     dims = weight.dim() - 2
     stride, dilation = (tuple(v) * dims if len(v) == 1 else tuple(v) for v in (stride, dilation))
     if max(stride) == 1:
         return None
     taps = Taps(weight.detach(), stride, dilation, groups=groups)
-    return Growth("transposed convolution", _aligned(call, stride), taps=taps)
+    return Growth("transposed convolution", _aligned(call, stride, out), taps=taps)
 
 
 def _interpolated(call: Call, out: Tensor) -> Growth | None:
@@ -110,7 +118,7 @@ def _interpolated(call: Call, out: Tensor) -> Growth | None:
     corners = len(call.args) > 2 and call.args[2] is True
     mode = call.name.strip("_").removeprefix("upsample_").rstrip("123d_a").replace("_exact", "-exact")
     name = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
-    scale = _aligned(call, factors)
+    scale = _aligned(call, factors, out)
     note = "align_corners makes the phases drift across the map" if corners else ""
     return Growth(f"interpolation ({name})", scale, drifts=corners or _is_uneven(scale), note=note)
 
@@ -123,26 +131,54 @@ def _pixel_shuffle(call: Call, out: Tensor) -> Growth:
     r = int(call.args[1])
     source = call.first.source if call.first else None
     order = torch.arange(call.args[0].shape[-3]).reshape(-1, r * r)
-    return Growth("sub-pixel shuffle", _aligned(call, (r, r)), taps=_ordered(source, order, (r, r)))
+    return Growth("sub-pixel shuffle", _aligned(call, (r, r), out), taps=_ordered(source, order, (r, r)))
 
 
 def _sampled(call: Call, out: Tensor) -> Growth:
     dims = out.dim() - 2
     sides = zip(out.shape[2:], call.args[0].shape[2:], strict=True)
-    scale = _aligned(call, [Fraction(o, n) for o, n in sides][-dims:])
+    scale = _aligned(call, [Fraction(o, n) for o, n in sides][-dims:], out)
     corners = bool(call.args[4]) if len(call.args) > 4 else False
     return Growth("grid_sample", scale, drifts=corners or _is_uneven(scale))
 
 
 def _folded(call: Call, out: Tensor) -> Growth:
-    return Growth("fold", _aligned(call, tuple(call.args[5])))
+    return Growth("fold", _aligned(call, tuple(call.args[5]), out))
 
 
 def _unpooled(call: Call, out: Tensor) -> Growth:
-    pairs = [(o, n) for o, n in zip(out.shape[2:], call.args[0].shape[2:], strict=True)]
-    if call.spatial_dims == 1:  # torch runs the 1-D layer as 2-D with a last axis of one
-        pairs = pairs[:1]
-    return Growth("max-unpooling", _aligned(call, [Fraction(o, n) for o, n in pairs]))
+    # torch runs the 1-D layer as 2-D with a last axis of one
+    factors = [Fraction(o, n) for o, n in zip(out.shape[2:], call.args[0].shape[2:], strict=True)]
+    return Growth("max-unpooling", _aligned(call, factors, out))
+
+
+def _overlap_added(call: Call, axes: Axes) -> Growth | None:
+    """Find frames that are added up every `step` positions, as torch.istft does."""
+    position, step = int(call.args[2]), int(call.args[4])
+    axis = axes[position]
+    if step == 1 or len(axis) != 1 or not isinstance(axis[0].role, int):
+        return None
+    scale = [Fraction(1)] * call.spatial_dims
+    scale[axis[0].role] = Fraction(step)
+    return Growth("overlap-add", tuple(scale))
+
+
+def _scattered(call: Call, out: Tensor, lineage: Lineage | None) -> Growth | None:
+    """Find values written to places of a larger map with gaps between them; a part in one piece is only pasted."""
+    dims = call.spatial_dims
+    if lineage is None or len(lineage.grid) != dims or out.dim() != dims + 2:
+        return None
+    pairs = list(zip(out.shape[2:], lineage.grid, strict=True))
+    if any(n <= 1 or o % n for o, n in pairs):
+        return None
+    blocks = []
+    for axis, (o, n) in enumerate(pairs, start=2):
+        filled = out.movedim(axis, 0).flatten(1).any(1).nonzero().flatten()
+        if o > n and len(filled) > 1 and int(filled[-1] - filled[0]) >= len(filled):
+            blocks.append((axis, o // n))
+    factors = dict(blocks)
+    scale = tuple(Fraction(factors.get(axis, 1)) for axis in range(2, dims + 2))
+    return Growth("scatter", scale, tuple(blocks)) if blocks else None
 
 
 def _averaged(call: Call, out: Tensor) -> Growth | None:
@@ -150,7 +186,7 @@ def _averaged(call: Call, out: Tensor) -> Growth | None:
     pairs = list(zip(out.shape[-dims:], call.args[0].shape[-dims:], strict=True))
     if all(n == 1 for _, n in pairs):
         return None
-    scale = _aligned(call, [Fraction(o, n) for o, n in pairs])
+    scale = _aligned(call, [Fraction(o, n) for o, n in pairs], out)
     return Growth("interpolation (area)", scale, drifts=_is_uneven(scale))
 
 
@@ -172,7 +208,9 @@ def _shuffle(call: Call, out: Tensor, axes: Axes, lineage: Lineage) -> Growth | 
     blocks = tuple((position, _product(fast)) for position, fast in found.items())
     factors = dict(blocks)
     positions = sorted({*found, *space(axes)})
-    scale = _aligned(call, [factors.get(p, 1) for p in positions][-call.spatial_dims :])
+    scale = (Fraction(1),) * (call.spatial_dims - len(positions)) + tuple(
+        Fraction(factors.get(p, 1)) for p in positions[-call.spatial_dims :]
+    )
     order = _channel_order(axes, found)
     strides = tuple(factor for _, factor in blocks)
     source = lineage.source
@@ -237,7 +275,8 @@ def _resampled(call: Call, out: Tensor, axes: Axes, lineage: Lineage) -> Growth 
     if not known and any(s.denominator > 1 for s in scale):
         return None
     kind = "gather" if call.name in GATHERS else "matrix product" if call.name in PRODUCTS else f"operator {call.name}"
-    kind = "Fourier transform" if call.name.startswith("_fft") else kind
+    is_spectrum = any(t.is_complex() for t, _ in call.inputs)  # its rows were moved about before it came back
+    kind = "Fourier transform" if call.name.startswith("_fft") or is_spectrum else kind
     return Growth(kind, tuple(scale), drifts=_is_uneven(tuple(scale)))
 
 

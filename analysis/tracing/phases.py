@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log10, prod
 
 import torch
@@ -12,6 +12,8 @@ from analysis.tracing.ledger import Period
 
 #: Below this a power ratio is rounding; an exact zero reads as this.
 FLOOR_DB = -200.0
+#: How many times stronger than what content leaves by chance a grid has to be: the lines of one map's content scatter.
+SURE = 9.0
 
 
 def decibel(power: float, reference: float) -> float:
@@ -55,32 +57,67 @@ def cells(x: Tensor, period: Period) -> Tensor:
 
 
 def pattern(x: Tensor, period: Period) -> Tensor:
-    """Return the mean cell without its mean, (N, C, phases): the fixed grid of a map."""
-    c = cells(x, period)
-    return (c - c.mean(-1, keepdim=True)).mean(2)
+    """Return the mean of every phase without the mean of all, (N, C, phases): the fixed grid of a map.
+
+    The mean is weighted by a Hann window over the map, position by position. A grid comes out as it is; a slope,
+    whose phases differ as well, all but vanishes (a plain mean would take it for a grid).
+
+    >>> [round(float(v), 2) for v in pattern(torch.arange(64.0).reshape(1, 1, 64), (2,)).flatten()]
+    [0.0, -0.0]
+    """
+    weights = cells(_window(x.shape[2:]).to(x)[None, None], period)
+    means = (weights * cells(x, period)).sum(2) / weights.sum(2)
+    return means - means.mean(-1, keepdim=True)
+
+
+def _window(shape: Sequence[int]) -> Tensor:
+    """Return a Hann window over a map, never zero."""
+    window = torch.ones((), dtype=torch.float64)
+    for side in shape:
+        line = torch.sin(torch.pi * (torch.arange(side, dtype=torch.float64) + 0.5) / side).square()
+        window = window[..., None] * line
+    return window
+
+
+def grid_power(x: Tensor, period: Period) -> tuple[float, float]:
+    """Return the mean square of the fixed grid, and how much of it is chance: content differs between phases, too.
+
+    How far the cells of a map differ from each other tells how much its phase means scatter. Where nothing but the
+    grid varies, nothing is chance.
+    """
+    deviations = cells(x, period)
+    deviations = deviations - deviations.mean(-1, keepdim=True)
+    power = float(pattern(x, period).square().mean())
+    if deviations.shape[2] < 2:
+        return power, 0.0
+    weights = cells(_window(x.shape[2:])[None, None], period)
+    share = float((weights.square().sum(2) / weights.sum(2).square()).mean())  # one over the effective cell count
+    return power, float(deviations.var(2).mean()) * share
 
 
 def tone_power(x: Tensor, period: Period) -> float:
-    """Return the mean square of the fixed grid, without what content leaves in a mean over few cells.
-
-    A cell's deviations from its own mean scatter around the grid; the scatter of their mean is subtracted.
-    """
-    c = cells(x, period)
-    c = c - c.mean(-1, keepdim=True)
-    grid = c.mean(2)
-    count = c.shape[2]
-    scatter = (c - grid[:, :, None]).square().sum() / max(1, count - 1) / count / grid.numel()
-    return max(0.0, float(grid.square().mean() - (scatter if count > 1 else 0.0)))
+    """Return the mean square of the fixed grid beyond chance; 0 unless it is `SURE` times as strong as that."""
+    power, chance = grid_power(x, period)
+    return power - chance if power - chance > SURE * chance else 0.0
 
 
 def tone_by_period(x: Tensor, periods: Iterable[Period]) -> dict[Period, float]:
     """Return the tone power of each period beyond that of the periods that divide it."""
-    folded = {period: tone_power(centre(x, period), period) for period in sorted(periods, key=prod)}
+    return beyond_divisors({period: tone_power(centre(x, period), period) for period in periods})
+
+
+def beyond_divisors(folded: Mapping[Period, float]) -> dict[Period, float]:
+    """Return powers by period, shortest first, each less the strongest of a period that divides it.
+
+    >>> beyond_divisors({(4,): 3.0, (2,): 1.0})
+    {(2,): 1.0, (4,): 2.0}
+    """
     return {
         period: max(
-            0.0, power - max((q for p, q in folded.items() if p != period and _divides(p, period)), default=0.0)
+            0.0,
+            folded[period] - max((q for p, q in folded.items() if p != period and _divides(p, period)), default=0.0),
         )
-        for period, power in folded.items()
+        for period in sorted(folded, key=prod)
     }
 
 

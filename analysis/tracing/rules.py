@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from analysis.tracing.axes import CHANNEL, MIXED, Axes, Axis, broadcast, image, regroup, resized, single
+from analysis.tracing.axes import CHANNEL, MIXED, Axes, Axis, broadcast, image_of, regroup, resized, single
 from analysis.tracing.ledger import Lineage
 
 VIEWS = ("view", "_unsafe_view", "_reshape_alias", "reshape")
@@ -17,6 +17,10 @@ SQUEEZES = ("squeeze",)
 REMOVALS = ("select", "unbind")
 PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "matmul", "linear")
 REDUCTIONS = ("mean", "sum", "amax", "amin", "prod", "var", "std")
+#: Operators that write values to places of a larger tensor.
+SCATTERS = ("index_put", "_index_put_impl_", "index_copy", "index_add", "scatter", "scatter_add", "masked_scatter")
+#: What `torch.istft` adds its frames up with.
+OVERLAP_ADD = "unfold_backward"
 #: Operators whose input is a map (N, C, *spatial) whatever it was before.
 ON_MAPS = (
     "convolution",
@@ -84,8 +88,17 @@ def axes_after(call: Call, out: Tensor) -> Axes | None:
     x, lineage = call.inputs[0]
     if call.name in PRODUCTS:
         return _product_axes(call, shape)
+    if call.name in SCATTERS:
+        return image_of(shape, call.spatial_dims) if len(shape) >= 3 else None
     if lineage.axes is None:
         return None
+    if call.name == OVERLAP_ADD:
+        position = int(call.args[2])
+        return (
+            *lineage.axes[:position],
+            resized(lineage.axes[position], shape[position]),
+            *lineage.axes[position + 1 : -1],
+        )
     if call.name in VIEWS:
         return regroup(lineage.axes, shape)
     if call.name == "embedding":
@@ -100,12 +113,12 @@ def axes_after(call: Call, out: Tensor) -> Axes | None:
 def _map_axes(call: Call, shape: tuple[int, ...]) -> Axes:
     """Keep the batch and the spatial roles of the input where it has them: a 2-D layer may act inside a 3-D model."""
     if not call.inputs or call.inputs[0][1].axes is None or call.name == "col2im":
-        return image(shape)
+        return image_of(shape, call.spatial_dims)
     before = call.inputs[0][1].axes
     roles = [axis[0].role if len(axis) == 1 and axis[0].is_spatial else None for axis in before[2:]]
     whole = len(before) == len(shape) and MIXED not in roles
     if not whole or any(role is None and (i.size > 1) for role, a in zip(roles, before[2:], strict=True) for i in a):
-        return image(shape)
+        return image_of(shape, call.spatial_dims)
     offset = call.spatial_dims - len(roles)
     space = (
         single(i + offset if role is None else role, n)
@@ -149,6 +162,8 @@ def _moved(call: Call, x: Tensor, axes: Axes) -> Axes | None:
         a, b = (int(i) % n for i in call.args[1:3])
         order[a], order[b] = order[b], order[a]
         return tuple(axes[i] for i in order)
+    if call.name == "view_as_real":
+        return *axes, single(CHANNEL, 2)
     if call.name == "unsqueeze":
         return _inserted(axes, int(call.args[1]) % (n + 1), ())
     if call.name == "stack":
@@ -167,6 +182,8 @@ def _dropped(call: Call, x: Tensor) -> set[int] | None:
     rest = call.args[1:]
     if call.name in REMOVALS:
         return {int(rest[0] if rest else 0) % x.dim()}
+    if call.name == "view_as_complex":
+        return {x.dim() - 1}
     if call.name in SQUEEZES:
         asked = range(x.dim()) if not rest else rest[0] if isinstance(rest[0], list | tuple) else [rest[0]]
         return {i % x.dim() for i in asked if x.shape[i] == 1}

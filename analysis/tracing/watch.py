@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from analysis.tracing import circular
-from analysis.tracing.axes import Axes, image, settled, space
+from analysis.tracing import circular, probes
+from analysis.tracing.axes import Axes, image_of, settled, space
 from analysis.tracing.filling import opening, whole_axes
 from analysis.tracing.flatness import flattened, kind_of_blocks, own_tone
 from analysis.tracing.growth import Growth, Taps, growth
@@ -24,6 +24,8 @@ from analysis.tracing.rules import MOVES, Call, axes_after, ratio_after
 
 #: Operators that take only a shape from their input.
 _MAKING = ("new_", "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "sym_", "bernoulli")
+#: Operators that draw random numbers; a map of them is content, and is made flat with the inputs.
+_RANDOM = ("rand", "normal", "uniform", "bernoulli", "exponential", "cauchy", "log_normal")
 #: Operators that may touch memory that is being filled phase by phase without reading it.
 _FILLING = ("slice", "copy_", "select", "zero_", "fill_", "as_strided")
 
@@ -67,11 +69,13 @@ class Plan:
         circular: Run on a periodic map.
         flat_inputs: Make the input of enlargements flat before which there is none.
         flat_outputs: How many enlargements, in order, have their output made flat.
+        traced: Note the grid in the output of every module.
     """
 
     circular: bool = False
     flat_inputs: bool = False
     flat_outputs: int = 0
+    traced: bool = False
 
 
 class Watch(TorchDispatchMode):
@@ -81,6 +85,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.ledger, self.plan, self.paths = ledger, plan, paths
         self.found: list[Enlargement] = []
+        self.trace: list[tuple[str, float]] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -89,6 +94,8 @@ class Watch(TorchDispatchMode):
         if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
             with self:  # inside inference mode composite functions arrive whole: take them apart
                 return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
+        if func is torch.ops.aten._convolution.default:  # what traced models call
+            func, args = torch.ops.aten.convolution.default, args[:9]
         name = func._schema.name.removeprefix("aten::")
         tensors = [t for t in pytree.tree_leaves((args, kwargs)) if has_memory(t)]
         if name not in _FILLING:
@@ -99,8 +106,7 @@ class Watch(TorchDispatchMode):
             return self._copy(func, call, kwargs)
         out = self._run(func, call, args, kwargs)
         if call.name.startswith(_MAKING) or (not inputs and not _can_start(call)):
-            self._note_new(out)
-            return out
+            return self._note_new(call, out)
         return self._record(func, call, args, kwargs, out)
 
     def _run(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -110,10 +116,15 @@ class Watch(TorchDispatchMode):
         lineage = self.ledger.of(first) if first is not None and has_memory(first) else None
         return circular.run(func, args, kwargs, lineage.axes if lineage else None)
 
-    def _note_new(self, out: Any) -> None:
+    def _note_new(self, call: Call, out: Any) -> Any:
         for value in pytree.tree_leaves(out):
             if has_memory(value):
                 self.ledger.record(value)
+        dims = self.ledger.spatial_dims
+        if self.plan.flat_inputs and call.name.startswith(_RANDOM) and isinstance(out, Tensor) and out.dim() > dims + 1:
+            with _disable_current_modes():
+                out.copy_(flattened(out, list(range(out.dim() - dims, out.dim()))))
+        return out
 
     def _record(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         values = [v for v in pytree.tree_leaves(out) if has_memory(v)]
@@ -130,7 +141,7 @@ class Watch(TorchDispatchMode):
         return self._enlarge(func, call, args, kwargs, values[0], grown)
 
     def _growth(self, call: Call, out: Tensor) -> Growth | None:
-        axes = axes_after(call, out) if call.inputs or call.name in ("convolution",) else image(tuple(out.shape))
+        axes = axes_after(call, out) if call.inputs or call.name == "convolution" else self._image(out)
         return growth(call, out, axes, self._main(call))
 
     def _main(self, call: Call) -> Lineage | None:
@@ -168,13 +179,29 @@ class Watch(TorchDispatchMode):
     ) -> Tensor:
         main = self._main(call) or Lineage(None, ())
         event = self._note(grown, main)
-        if self.plan.flat_inputs and not main.periods and isinstance(args[0], Tensor):
-            known = self.ledger.of(args[0])
-            source = flattened(args[0], space(known.axes) if known and known.axes else list(range(2, args[0].dim())))
-            out = self._run(func, call, (source, *args[1:]), kwargs)
-        axes = axes_after(call, out) if call.inputs else image(tuple(out.shape))
-        axes = settled(axes, out.shape) if axes is not None else image(tuple(out.shape))
-        return self._finish(event, grown, main, out, axes)
+        if self.plan.flat_inputs and not main.periods:
+            out = self._run(func, call, self._flat_args(call, args), kwargs)
+        axes = axes_after(call, out) if call.inputs else self._image(out)
+        axes = settled(axes, out.shape) if axes is not None else self._image(out)
+        done = self._finish(event, grown, main, out, axes)
+        if out is args[0] and done is not out:  # written in place
+            with _disable_current_modes():
+                out.copy_(done)
+            return out
+        return done
+
+    def _flat_args(self, call: Call, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments with the map among them made flat: a learned one where the input reaches none."""
+        if not call.inputs:
+            return flattened(args[0], list(range(2, args[0].dim()))), *args[1:]
+        source, lineage = call.inputs[0]
+        # a map made of a vector has no axis yet that is known to be space
+        is_map = source.dim() == self.ledger.spatial_dims + 2
+        positions = space(lineage.axes or ()) or (list(range(2, source.dim())) if is_map else [])
+        return pytree.tree_map_only(Tensor, lambda x: flattened(x, positions) if x is source else x, args)
+
+    def _image(self, x: Tensor) -> Axes:
+        return image_of(tuple(x.shape), self.ledger.spatial_dims)
 
     def _note(self, grown: Growth, main: Lineage) -> Enlargement:
         event = Enlargement(
@@ -195,7 +222,7 @@ class Watch(TorchDispatchMode):
     def _finish(self, event: Enlargement, grown: Growth, main: Lineage, out: Tensor, axes: Axes) -> Tensor:
         positions = space(axes)
         if grown.blocks:
-            event.kind = kind_of_blocks(out, grown.blocks)
+            event.kind = kind_of_blocks(out, grown.blocks, grown.kind)
         if event.index == self.plan.flat_outputs and self.plan.flat_inputs:
             event.own_tone = own_tone(out, positions, event.scale)
         if event.index < self.plan.flat_outputs:
@@ -203,6 +230,18 @@ class Watch(TorchDispatchMode):
         grid = self.ledger.grid(axes, main.grid)
         self.ledger.write(out, Lineage(axes, grid, _periods(grown, main)))
         return out
+
+    def leave(self, path: str, output: Any) -> None:
+        """Note the share of the grid in what a module returns, its first map with a lattice."""
+        for _, x in probes.tensors(output) if self.plan.traced else ():
+            lineage = self.ledger.of(x) if has_memory(x) else None
+            if lineage is not None and lineage.axes is not None and lineage.periods:
+                with _disable_current_modes():
+                    period = [Fraction(p) for p in whole(lineage.periods, self.ledger.spatial_dims)]
+                    share = own_tone(x, space(lineage.axes), period)
+                if share is not None:
+                    self.trace.append((path, share))
+                return
 
     def _copy(self, func: Any, call: Call, kwargs: dict[str, Any]) -> Any:
         """Copy into memory, noting where that fills a larger map: y = zeros(...); y[..., ::2, ::2] = x."""
@@ -229,7 +268,7 @@ class Watch(TorchDispatchMode):
                 continue
             (event, grown, lineage), record.pending = record.pending, None
             full = tensor.as_strided(record.shape, record.stride, 0)
-            out = self._finish(event, grown, lineage, full, image(record.shape))
+            out = self._finish(event, grown, lineage, full, self._image(full))
             if out is not full:
                 full.copy_(out)
             self.ledger.write(full, self.ledger.of(out) or lineage)
