@@ -199,12 +199,13 @@ def photograph_cells(draws: int, seed: int) -> Iterator[dict[str, object]]:
 def leaves_cells(draws: int, seed: int) -> Iterator[dict[str, object]]:
     """Yield one record per period, shape and set size on procedural dead leaves, whose edges are a photograph's."""
     rng = np.random.default_rng(seed)
-    images = dead_leaves.load("train", 64, images=draws, channels=1, seed=seed)
+    # a larger pool than draws: sets of 64 that share images would share the pool's own mean
+    images = dead_leaves.load("train", 64, images=4 * draws, channels=1, seed=seed)
     for shape in ((64, 64), (48, 33), (24, 24), (16, 16)):
         for period in (period for period in PERIODS if 8 * period <= min(shape)):
             pool = measure_lines(images[..., : shape[0], : shape[1]], period)
             for n in SETS:
-                rates = rejections(pool.pick(subsets(draws, n, draws, rng)))
+                rates = rejections(pool.pick(subsets(len(images), n, draws, rng)))
                 yield cell("dead leaves", period, shape, n, draws, rates)
 
 
