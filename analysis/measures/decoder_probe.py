@@ -11,7 +11,7 @@ excites, where a grid costs nothing in training and so is never trained away.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import nan
+from math import nan, sqrt
 from typing import Any
 
 import torch
@@ -28,6 +28,10 @@ UNITS = {
     "decoder_probe.rms": "image units",
     "decoder_probe.fraction": "fraction of power",
 }
+
+#: RMS of what rounding to 8 bits adds to an image in [0, 1]: a grid below it drowns when the image is saved, so a model
+#: above it is called dirty. Set before any model was seen.
+DIRTY = 1 / (255 * sqrt(12))
 
 
 def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: int, *, reach: int = 8) -> Tensor:
