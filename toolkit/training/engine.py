@@ -1,9 +1,12 @@
-"""What every training executor shares: the recipe, the order of the images, the loss and the state."""
+"""What every training executor shares: the recipe, the order of the images, the state, and the walk over the steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +30,8 @@ class Recipe:
         learning_rate: Adam's step size, constant.
         betas: Adam's decay rates.
         loss: `mse` or `l1`, mean over all values; `cross_entropy`, mean over pixels, of logits against one-hot targets.
-        precision: `float32` (without TF32), `tf32`, `bfloat16` (autocast) or `float64`.
+        precision: `float32` (without TF32), `tf32` (CUDA only), `bfloat16` (autocast; weights, loss and Adam in
+            float32) or `float64`.
     """
 
     steps: int
@@ -42,6 +46,11 @@ class Recipe:
         checks.integer("recipe: batch_size", self.batch_size)
         checks.choice("recipe: loss", self.loss, LOSSES)
         checks.choice("recipe: precision", self.precision, PRECISIONS)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of weights, images and Adam's moments."""
+        return torch.float64 if self.precision == "float64" else torch.float32
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,27 @@ class Outcome:
     losses: Tensor
 
 
+@dataclass(frozen=True)
+class Member:
+    """One of the models that are trained together and differ by their seeds only.
+
+    Attributes:
+        model: Trained in place, on the device where the images lie.
+        seed: Seed of the order of its images.
+        resume: A state that an observer was given, to go on from.
+    """
+
+    model: nn.Module
+    seed: int
+    resume: dict[str, Tensor] | None = None
+
+
+#: Returns the whole state of one model as tensors on the CPU.
+State = Callable[[], dict[str, Tensor]]
 #: Called with the number of finished steps (0 before the first) and a function that returns the whole state.
-Observer = Callable[[int, Callable[[], dict[str, Tensor]]], None]
+Observer = Callable[[int, State], None]
+#: The same for several models: one function for each model that is still trained, by its index.
+GroupObserver = Callable[[int, dict[int, State]], None]
 
 
 def pick_device(name: str) -> torch.device:
@@ -100,6 +128,57 @@ def memory_format(images: Tensor) -> torch.memory_format:
     return torch.channels_last if images.dim() == 4 else torch.contiguous_format
 
 
+@dataclass(frozen=True)
+class Data:
+    """Images and targets as tensors where the training runs; the same tensor where a model should reproduce them."""
+
+    images: Tensor
+    targets: Tensor
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, images: Tensor, targets: Tensor | None, recipe: Recipe) -> Data:
+        """Return the data in the type and layout of the training.
+
+        Raises:
+            ValueError: If the device cannot compute in the recipe's precision.
+        """
+        if recipe.precision == "tf32" and images.device.type != "cuda":
+            raise checks.mismatch("precision: tf32", "a CUDA device", images.device.type, "use float32")
+        layout = memory_format(images)
+        images = images.to(recipe.dtype).contiguous(memory_format=layout)
+        placed = images if targets is None else targets.to(recipe.dtype).contiguous(memory_format=layout)
+        return cls(images, placed, recipe)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self.images.device
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Return the model ready for training on this data, changed in place."""
+        layout = memory_format(self.images)
+        return model.train().to(memory_format=layout, dtype=self.recipe.dtype)  # type: ignore[call-overload]
+
+    def table(self, seed: int) -> Tensor:
+        """Return `index_table` for this data, on its device."""
+        recipe = self.recipe
+        return index_table(recipe.steps, recipe.batch_size, len(self.images), seed=seed).to(self.device)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the images and targets at `index`."""
+        batch = self.images[index]
+        return batch, batch if self.targets is self.images else self.targets[index]
+
+
+def adam(model: nn.Module, data: Data) -> torch.optim.Adam:
+    """Return fused Adam, which never asks the device for its step count and may be captured in a CUDA graph."""
+    recipe, on_gpu = data.recipe, data.device.type == "cuda"
+    return torch.optim.Adam(
+        model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True, capturable=on_gpu
+    )
+
+
 def loss_function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the loss of a recipe, a function of (output, target)."""
     functions: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -110,10 +189,39 @@ def loss_function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     return functions[name]
 
 
-def capture(model: nn.Module, optimizer: torch.optim.Optimizer, losses: Tensor, step: int) -> dict[str, Tensor]:
-    """Return everything needed to go on after `step` steps, as one flat dictionary of tensors."""
-    state = {f"model/{key}": _copy(value) for key, value in model.state_dict().items()}
-    for index, entry in optimizer.state_dict()["state"].items():
+def autocast(data: Data) -> contextlib.AbstractContextManager[Any]:
+    """Return the context of one forward pass.
+
+    One pass and no more: autocast keeps what it has cast until it ends, and would go on with the weights of the
+    first step.
+    """
+    if data.recipe.precision != "bfloat16":
+        return contextlib.nullcontext()
+    return torch.autocast(data.device.type, torch.bfloat16)
+
+
+@contextlib.contextmanager
+def matmul_precision(recipe: Recipe) -> Iterator[None]:
+    """Allow TF32 where the recipe says so, and nowhere else, while the context lasts."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def capture(model: Mapping[str, Tensor], adam: Mapping[int, Any], losses: Tensor, step: int) -> dict[str, Tensor]:
+    """Return everything needed to go on after `step` steps, as one flat dictionary of tensors.
+
+    Args:
+        model: A model's state dict.
+        adam: Its optimizer's state, by parameter number.
+        losses: Of all steps, (steps,).
+        step: Number of finished steps.
+    """
+    state = {f"model/{key}": _copy(value) for key, value in model.items()}
+    for index, entry in adam.items():
         state |= {f"adam/{index}/{key}": _copy(torch.as_tensor(value)) for key, value in entry.items()}
     state["losses"] = _copy(losses[:step])
     state["step"] = torch.tensor(step)
@@ -124,9 +232,8 @@ def _copy(value: Tensor) -> Tensor:
     return value.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
-def restore(model: nn.Module, optimizer: torch.optim.Optimizer, losses: Tensor, state: dict[str, Tensor]) -> int:
-    """Write a captured state back and return its step."""
-    step = int(state["step"])
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> int:
+    """Write a captured state back, but for the losses, and return its step."""
     model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model/")})
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
@@ -138,14 +245,68 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, losses: Tensor, 
             placed = torch.empty_like(parameters[int(index)].data).copy_(value) if moment else value
             entries.setdefault(int(index), {})[name] = placed
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
-    losses[:step] = state["losses"]
-    return step
+    return int(state["step"])
 
 
-def first_failure(model: nn.Module, losses: Tensor, begin: int, end: int) -> int | None:
+class Training(Protocol):
+    """What an executor advances: some models, from step `begin` on.
+
+    Attributes:
+        begin: Number of steps that are done.
+        losses: Of every model, (models, steps), float32, on the device.
+    """
+
+    begin: int
+    losses: Tensor
+
+    def advance(self, step: int) -> None:
+        """Train every model by one step, without waiting for the device."""
+
+    def capture(self, index: int, step: int) -> dict[str, Tensor]:
+        """Return the state of one model after `step` steps, as `capture` does."""
+
+    def parameters(self, index: int) -> Iterable[Tensor]:
+        """Return the parameters of one model."""
+
+
+def walk(training: Training, steps: int, observe: GroupObserver | None) -> list[Outcome]:
+    """Train to the end and return each model's outcome; a model that diverges is no longer observed."""
+    count = len(training.losses)
+    outcomes: dict[int, Outcome] = {}
+    checked = training.begin - training.begin % CHECK_EVERY  # where an uninterrupted run would have looked last
+    for step in range(training.begin, steps + 1):
+        if observe is not None:
+            observe(step, {i: partial(training.capture, i, step) for i in range(count) if i not in outcomes})
+        if step == steps:
+            break
+        training.advance(step)
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
+            for i in range(count):
+                failed = None if i in outcomes else first_failure(training, i, checked, step + 1)
+                if failed is not None:
+                    outcomes[i] = Outcome("diverged", failed, training.losses[i, :failed].cpu())
+            checked = step + 1
+            if len(outcomes) == count:
+                break
+    return [outcomes.get(i) or Outcome("done", steps, training.losses[i].cpu()) for i in range(count)]
+
+
+def first_failure(training: Training, index: int, begin: int, end: int) -> int | None:
     """Return the first step (from 1) in (begin, end] with a loss that is not finite, or `end` for such weights."""
-    bad = (~torch.isfinite(losses[begin:end])).nonzero()
+    bad = (~torch.isfinite(training.losses[index, begin:end])).nonzero()
     if len(bad):
         return begin + int(bad[0]) + 1
-    finite = all(bool(torch.isfinite(p).all()) for p in model.parameters())
-    return None if finite else end
+    finite = torch.stack([torch.isfinite(p).all() for p in training.parameters(index)]).all()
+    return None if bool(finite) else end
+
+
+def common_step(members: Sequence[Member]) -> int:
+    """Return the step that all members go on from.
+
+    Raises:
+        ValueError: If they do not agree, or there are no members.
+    """
+    steps = {0 if member.resume is None else int(member.resume["step"]) for member in members}
+    if len(steps) != 1:
+        raise checks.mismatch("members", "one or more models at the same step", f"steps {sorted(steps)}")
+    return steps.pop()

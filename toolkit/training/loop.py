@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.training import engine
-from toolkit.training.engine import Observer, Outcome, Recipe
+from toolkit.training.engine import Data, Member, Observer, Outcome, Recipe
 
 LABEL = "Eager loop"
 
@@ -34,45 +33,49 @@ def train(
         targets: What the outputs are compared with, (N, ...); the images themselves by default.
         observe: Called before the first and after every step.
         resume: A state that `observe` was given, to go on from; bit-exact under the same thread count.
+
+    Raises:
+        ValueError: If the device cannot compute in the recipe's precision.
     """
-    layout = engine.memory_format(images)
-    dtype = torch.float64 if recipe.precision == "float64" else torch.float32
-    model.train().to(memory_format=layout, dtype=dtype)  # type: ignore[call-overload]
-    images = images.to(dtype).contiguous(memory_format=layout)
-    targets = images if targets is None else targets.to(dtype).contiguous(memory_format=layout)
-    table = engine.index_table(recipe.steps, recipe.batch_size, len(images), seed=seed).to(images.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True)
-    losses = torch.zeros(recipe.steps, dtype=torch.float32, device=images.device)
-    begin = engine.restore(model, optimizer, losses, resume) if resume else 0
-    checked = begin - begin % engine.CHECK_EVERY  # where an uninterrupted run would have looked last
-    loss_of = engine.loss_function(recipe.loss)
-    with _precision(recipe.precision, images.device.type):
-        for step in range(begin, recipe.steps + 1):
-            if observe is not None:
-                observe(step, lambda step=step: engine.capture(model, optimizer, losses, step))  # type: ignore[misc]
-            if step == recipe.steps:
-                break
-            batch = images[table[step]]
-            target = batch if targets is images else targets[table[step]]
-            loss = loss_of(model(batch).to(target.dtype), target)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            losses[step] = loss.detach()
-            if (step + 1) % engine.CHECK_EVERY == 0 or step + 1 == recipe.steps:
-                failed = engine.first_failure(model, losses, checked, step + 1)
-                if failed is not None:
-                    return Outcome("diverged", failed, losses[:failed].cpu())
-                checked = step + 1
-    return Outcome("done", recipe.steps, losses.cpu())
+    data = Data.of(images, targets, recipe)
+    each = None if observe is None else lambda step, states: observe(step, states[0])
+    with engine.matmul_precision(recipe):
+        return engine.walk(Loop(Member(model, seed, resume), data), recipe.steps, each)[0]
 
 
-@contextlib.contextmanager
-def _precision(name: str, device: str) -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
-    try:
-        with torch.autocast(device, torch.bfloat16) if name == "bfloat16" else contextlib.nullcontext():
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+class Loop:
+    """One model under training; see `engine.Training`."""
+
+    def __init__(self, member: Member, data: Data) -> None:
+        self.model, self.data = data.place(member.model), data
+        self.table = data.table(member.seed)
+        self.optimizer = engine.adam(self.model, data)
+        self.loss = engine.loss_function(data.recipe.loss)
+        self.losses = torch.zeros(1, data.recipe.steps, dtype=torch.float32, device=data.device)
+        self.begin = 0
+        if member.resume is not None:
+            self.begin = engine.restore(self.model, self.optimizer, member.resume)
+            self.losses[0, : self.begin] = member.resume["losses"]
+
+    def advance(self, step: int) -> None:
+        """Train by one step."""
+        self.losses[0, step] = self.update(self.table[step])
+
+    def update(self, index: Tensor) -> Tensor:
+        """Take one optimizer step on the images at `index` and return the loss before it."""
+        batch, target = self.data.batch(index)
+        with engine.autocast(self.data):
+            output = self.model(batch)
+        loss = self.loss(output.to(target.dtype), target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def capture(self, index: int, step: int) -> dict[str, Tensor]:
+        """Return the state after `step` steps."""
+        return engine.capture(self.model.state_dict(), self.optimizer.state_dict()["state"], self.losses[0], step)
+
+    def parameters(self, index: int) -> Iterable[Tensor]:
+        """Return the parameters."""
+        return self.model.parameters()

@@ -74,10 +74,12 @@ class DySample(FixedUpsampler):
     def enlarge(self, x: Tensor, context: Context | None) -> Tensor:
         """Return the sampled map."""
         n, c, h, w = x.shape
-        rows, columns = ((torch.arange(self.scale * side).to(x) + 0.5) / self.scale for side in (h, w))
+        # no tensor comes from the host: in every step of training it would wait for the device
+        places = [torch.arange(self.scale * side, dtype=x.dtype, device=x.device) for side in (h, w)]
+        rows, columns = ((place + 0.5) / self.scale for place in places)
         base = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))  # 2 sh sw, x before y
         position = base[:, None] + self.offsets(x)
-        grid = 2 * position / torch.tensor([w, h]).to(x).reshape(2, 1, 1, 1) - 1
+        grid = torch.stack([2 * position[:, 0] / w, 2 * position[:, 1] / h], dim=1) - 1
         grid = grid.permute(0, 2, 3, 4, 1).flatten(0, 1)  # (n g) sh sw 2
         grouped = x.reshape(n * self.groups, c // self.groups, h, w)
         y = F.grid_sample(grouped, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -49,8 +49,11 @@ class NearestConv(Upsampler):
         self.merge = filters.Constant(filters.convolution_matrix(filters.box(scale), k).flip(1))
 
     def effective_weight(self) -> Tensor:
-        """Return the merged transposed kernel, (C_in, C_out, *(k + s - 1))."""
-        return filters.along_axes(self.conv.weight, self.merge()).transpose(0, 1)
+        """Return the merged transposed kernel, (C_in, C_out / groups, *(k + s - 1))."""
+        merged, groups = filters.along_axes(self.conv.weight, self.merge()), self.conv.groups
+        if groups == 1:
+            return merged.transpose(0, 1)
+        return merged.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
 
     def upsample(self, x: Tensor, context: Context | None) -> Tensor:
         """Return the convolution of the resize, by the faster of two equal ways."""
@@ -58,7 +61,7 @@ class NearestConv(Upsampler):
             return self.conv(F.interpolate(x, scale_factor=self.scale, mode="nearest"))
         transposed = filters.transposed(self.spatial_dims)
         padding = self.conv.kernel_size[0] // 2
-        return transposed(x, self.effective_weight(), self.conv.bias, self.scale, padding)
+        return transposed(x, self.effective_weight(), self.conv.bias, self.scale, padding, groups=self.conv.groups)
 
     def _is_merged(self, x: Tensor) -> bool:
         # The merged form takes (k + s - 1)^d products per input value instead of (s k)^d and never holds the enlarged
