@@ -19,7 +19,7 @@ from toolkit import catalog
 PAPER = Path(__file__).resolve().parent.parent / "paper"
 MANUSCRIPT = "checkerscope.typ"
 #: Studies that the manuscript shows beside the one it is compiled for, where their records are committed.
-COMPANIONS = ("catalogue", "cures", "claims", "metric_audit", "calibration", "probe")
+COMPANIONS = ("unet", "catalogue", "cures", "claims", "metric_audit", "calibration", "probe")
 #: matplotlib writes the time of drawing into a PDF unless this is set: the same data must give the same bytes.
 EPOCH = "1704067200"
 

@@ -222,7 +222,9 @@ class Session:
         records = collect.load(folder)
         if self.name != records.study:
             raise ValueError(f"{folder}: expected records of {self.name}, got {records.study}")
-        stamp = provenance.drawing_code() + files.digest(files.read(folder / "manifest.json"))
+        shown = [folder, *(paper.PAPER / "data" / name for name in self._companions())]
+        numbers = [files.read(path) for each in shown for path in sorted(each.iterdir()) if path.is_file()]
+        stamp = provenance.drawing_code() + files.digest(b"".join(numbers))
         made = self._up_to_date(stamp)
         if made is None:
             made = paper.build(records, paper.PAPER, self._say)
@@ -233,11 +235,12 @@ class Session:
 
     def _build_companions(self) -> None:
         """Build what the manuscript shows of other studies from their committed records."""
-        for name in paper.COMPANIONS:
-            folder = paper.PAPER / "data" / name
-            if name != self.name and folder.is_dir():
-                self._say(name)
-                paper.build(collect.load(folder), paper.PAPER)
+        for name in self._companions():
+            self._say(name)
+            paper.build(collect.load(paper.PAPER / "data" / name), paper.PAPER)
+
+    def _companions(self) -> list[str]:
+        return [name for name in paper.COMPANIONS if name != self.name and (paper.PAPER / "data" / name).is_dir()]
 
     @staticmethod
     def _say(line: str) -> None:
