@@ -1,0 +1,91 @@
+"""The guides: every listing runs and ends in checks, every claim and picture exists, both languages say the same."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.__main__ import run
+from toolkit import catalog
+
+PROJECT = Path(__file__).resolve().parents[1]
+DOCS = PROJECT / "docs"
+GUIDES = [DOCS / "guide.md", DOCS / "guide.zh.md"]
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)#]+)")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [body for kind, body in FENCED.findall(path.read_text(encoding="utf-8")) if kind == language]
+
+
+LISTINGS = [
+    pytest.param(code, id=f"{path.stem}-{i}") for path in GUIDES for i, code in enumerate(blocks(path, "python"), 1)
+]
+
+
+@pytest.mark.parametrize("code", LISTINGS)
+def test_every_listing_runs_and_ends_in_checks(code: str) -> None:
+    last = ast.parse(code).body[-1]
+    while isinstance(last, ast.For):
+        last = last.body[-1]
+    assert isinstance(last, ast.Assert)
+    exec(compile(code, "listing", "exec"), {"__name__": "listing"})
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_every_command_prints_what_is_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = blocks(path, "console")
+    assert shown
+    for block in shown:
+        command, _, output = block.partition("\n")
+        assert command.startswith("$ checkerscope ")
+        assert run(shlex.split(command)[2:]) == 0
+        assert capsys.readouterr().out == output
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    links = LINK.findall(text)
+    for link in links:
+        assert (DOCS / link).resolve().is_file(), link
+    named = re.findall(r"\[(\w+)\]\(\.\./experiments/claims/(\w+)\.py\)", text)
+    assert all(name == file for name, file in named if "_" in name)
+    assert {file for _, file in named} <= set(catalog.names("experiments.claims"))
+    anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^## (.*)$", text, re.M)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+
+
+def test_both_guides_have_the_same_listings_commands_claims_and_pictures() -> None:
+    english, chinese = ([ast.dump(ast.parse(code)) for code in blocks(path, "python")] for path in GUIDES)
+    assert english == chinese  # comments may differ
+    english, chinese = (blocks(path, "console") for path in GUIDES)
+    assert english == chinese
+    english, chinese = (sorted(LINK.findall(path.read_text(encoding="utf-8"))) for path in GUIDES)
+    assert [link for link in english if "guide" not in link] == [link for link in chinese if "guide" not in link]
+
+
+def test_pictures_are_what_the_command_draws_pixel_by_pixel() -> None:
+    spec = importlib.util.spec_from_file_location("draw_figures", DOCS / "draw_figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    drawn = drawing.pictures()
+    assert set(drawn) == {path.stem for path in (DOCS / "figures").iterdir()}
+    for name, picture in drawn.items():
+        path = DOCS / "figures" / f"{name}.png"
+        committed = np.asarray(Image.open(path)).astype(int)
+        assert committed.shape == picture.shape
+        assert np.abs(committed - picture.astype(int)).max() <= 1, name  # rounding on another machine
+        times = 24 if name.startswith("phases") else 2 if name.startswith("photo") else 6
+        assert (committed == drawing.magnify(committed[::times, ::times], times)).all(), name
+        assert path.stat().st_size < 16_000
