@@ -8,13 +8,15 @@ into what each layer adds, and what is left at last (coordinates, learned maps) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isnan, log10
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from analysis import spectra
 from analysis.audit_output import FlatAnswer, Output, mean, outputs
@@ -85,18 +87,22 @@ def audit(
 
 def _plain(model: nn.Module, given: Arguments) -> Any:
     """Return the output on the example; the one place where a wrong input shows."""
-    try:
-        with torch.no_grad():
-            output = _call(model, given)
-    except Exception as error:
-        shapes = [tuple(t.shape) for _, t in probes.tensors(given)]
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"audit: the model fails on the example input {shapes}: {type(error).__name__}: {why}"
-        ) from error
+    with torch.no_grad(), _explained("the example input", given):
+        output = _call(model, given)
     if any(not phases.is_finite(t) for _, t in probes.tensors(output)):
         raise checks.mismatch("audit: output", "finite values", "NaN or infinity", "load trained weights or rescale")
     return output
+
+
+@contextmanager
+def _explained(what: str, given: Arguments) -> Iterator[None]:
+    """Turn whatever the model raises into one line that says on which input."""
+    try:
+        yield
+    except Exception as error:
+        shapes = [tuple(t.shape) for t in pytree.tree_leaves(given) if isinstance(t, Tensor)]
+        why = str(error).strip().splitlines() or ["no message"]
+        raise ValueError(f"audit: the model fails on {what} {shapes}: {type(error).__name__}: {why[0]}") from error
 
 
 def _call(model: nn.Module, given: Arguments) -> Any:
@@ -158,11 +164,12 @@ class _Audit:
     def _run(self, given: Arguments, plan: Plan) -> Pass:
         guard.reseed(self.seed)
         args, kwargs = probes.copied(given)
-        return forward(self.model, args, kwargs, spatial_dims=self.dims, plan=plan, paths=self.paths)
+        with _explained("a periodic map" if plan.circular else "the example input", given):
+            return forward(self.model, args, kwargs, spatial_dims=self.dims, plan=plan, paths=self.paths)
 
     def _plainly(self, given: Arguments) -> Any:
         guard.reseed(self.seed)
-        with torch.no_grad():
+        with torch.no_grad(), _explained("noise", given):
             return _call(self.model, given)
 
     def _answer(self, given: Arguments, enlargements: int) -> FlatAnswer:
@@ -237,21 +244,26 @@ class _Audit:
 
     def _ramp_tones(self, judged: _Judged) -> dict[str, float]:
         """Return the grid that runs across a ramp, which itself and any staircase it becomes run along."""
-        found: dict[str, list[float]] = {}
+        found: dict[Period, list[float]] = {}
         for axis in range(self.dims):
             run = self._run(probes.ramp(self.given, self.dims, axis), Plan(circular=True))
-            x, periods = phases.across(judged.output.map(run.output), axis, judged.output.periods)
-            for period, power in phases.tone_by_period(x, periods).items():
-                found.setdefault(str(max(period)), []).append(power)
-        return {name: judged.decibel(mean(powers)) for name, powers in sorted(found.items())}
+            x, left = phases.across(judged.output.map(run.output), axis, judged.output.periods)
+            powers = phases.tone_by_period(x, set(left.values()))
+            for period, shorter in left.items():
+                found.setdefault(period, []).append(powers[shorter])
+        return judged.by_period({period: mean(powers) for period, powers in sorted(found.items())})
 
     def _trace(self, answers: Sequence[FlatAnswer]) -> tuple[Step, ...]:
         """Return the grid in the output of every module, mean over the flat inputs."""
-        runs = zip(*(answer.run.trace for answer in answers), strict=False)
         kinds = {name: type(module).__name__ for name, module in self.model.named_modules()}
         return tuple(
-            Step(steps[0][0], kinds[steps[0][0]], phases.decibel(mean(share for _, share in steps), 1.0))
-            for steps in runs
+            Step(
+                path=marks[0].path,
+                kind=kinds[marks[0].path],
+                tone_db=phases.decibel(mean(mark.share for mark in marks), 1.0),
+                layer=marks[0].enlargement,
+            )
+            for marks in zip(*(answer.run.trace for answer in answers), strict=False)
         )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from analysis.tracing.phases import FLOOR_DB
+from analysis.tracing.phases import FLOOR_DB, name_of
+
+#: Characters in a line of the report.
+WIDTH = 80
 
 #: Default limit of the tone, in dB relative to the output's contrast; see `analysis.audit.audit`.
 THRESHOLD_DB = -50.0
@@ -85,17 +90,19 @@ def _per_axis(values: tuple[float, ...]) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """The grid behind one module on flat inputs.
+    """The grid behind one module, or one enlargement in it, on flat inputs.
 
     Attributes:
         path: The module, "" for the model.
         kind: Its class.
-        tone_db: Share of the grid in the power of its output, in dB.
+        tone_db: Share of the grid in the power of the map there, in dB.
+        layer: Index in `Report.layers` where it is an enlargement.
     """
 
     path: str
     kind: str
     tone_db: float
+    layer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ class Report:
         worst: Index in `layers` of the one that leaves most at the output; None if nothing is left, or if what is
             left is there without any enlargement (a mask, a learned map).
         unused: Layers that enlarge but were never executed.
-        trace: The grid behind every module that ends after the first enlargement began, in that order.
+        trace: The grid behind every enlargement and every module that ends after the first of them, in that order.
         contrast: RMS deviation of the output from its spatial mean, in output units: what 0 dB stands for.
         spectrum: Mean power spectrum of the output on noise, zero frequency first; for the picture.
         phase_map: The mean cell of the output on flat inputs without its mean; for the picture.
@@ -149,39 +156,67 @@ class Report:
 
 
 def text(report: Report) -> list[str]:
-    """Return the report as lines for people."""
-    lines = [report.verdict]
+    """Return the report as lines for people, at most `WIDTH` characters wide as far as paths allow."""
+    lines = _folded(report.verdict)
     if report.layers:
-        rows: list[tuple[str, ...]] = [("layer", "kind", "", "period", "gain spread", "own tone", "at output")]
-        rows += [_row(layer) for layer in report.layers]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines.append("")
-        lines += ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [f"  {layer.name}: {layer.note}" for layer in report.layers if layer.note]
-    lines += [f"  never executed: {path}" for path in report.unused]
+        lines += ["", *_layers(report)]
+    if report.unused:
+        lines += ["", "never executed:", *(f"  {path}" for path in report.unused)]
     if report.tones:
-        lines.append("")
-        lines += [_probe(name, values, "tone") for name, values in report.tones.items()]
-        lines += [_probe(name, values, "phase variance") for name, values in report.phase_variance_db.items()]
-        lines.append(f"0 dB is the output's contrast, {report.contrast:.4g} RMS; limit {report.threshold_db:g} dB")
-    cures = report.layers[report.worst].cures if report.worst is not None and not report.clean else ()
-    if cures:
-        lines += ["", "cures that fit:"]
-        lines += [f"  {cure.name}: {cure.promise}; {cure.cost}" for cure in cures]
+        about = f"dB of its contrast ({report.contrast:.3g} RMS); limit {report.threshold_db:g} on flat inputs"
+        lines += ["", *_folded(f"grid in the output{_of(report)}, {about}"), *_by_period(report.tones)]
+        lines += [
+            "",
+            "spread of the phase variances, dB of their mean squared; not judged",
+            *_by_period(report.phase_variance_db),
+        ]
+    if report.worst is not None and not report.clean and report.layers[report.worst].cures:
+        worst = report.layers[report.worst]
+        lines += ["", f"cures that fit {worst.name}:"]
+        for cure in worst.cures:
+            lines += _folded(f"{cure.name}: {cure.promise}; {cure.cost}", "  ")
     return lines
 
 
-def _row(layer: Layer) -> tuple[str, ...]:
+def _of(report: Report) -> str:
+    return f" {report.output}" if report.output else ""
+
+
+def _folded(line: str, indent: str = "") -> list[str]:
+    """Return a line folded at `WIDTH`; what follows the first is indented."""
+    return textwrap.wrap(
+        line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent), break_long_words=False
+    )
+
+
+def _layers(report: Report) -> list[str]:
+    """Return two lines per layer: what it is, and its numbers under a common heading."""
+    lines = ["layers that enlarge" + "period  overlap  gain spread  own grid   at output".rjust(WIDTH - 19)]
+    for index, layer in enumerate(report.layers):
+        mark = ">" if index == report.worst and not report.clean else " "
+        lines += [f"{mark} {layer.name}: {layer.kind}, {layer.geometry}", _numbers(layer)]
+        lines += _folded(layer.note, "    ") if layer.note else []
+    return lines
+
+
+def _numbers(layer: Layer) -> str:
     spread = "-" if layer.gain_spread is None else f"{layer.gain_spread:.3f}"
-    left = _db(layer.output_db) + (" (cancelled)" if layer.cancelled else "")
-    period = "drifts" if layer.drifts else "x".join(map(str, sorted(set(layer.period), reverse=True)))
-    return layer.name, layer.kind, layer.geometry, period, spread, _db(layer.own_db), left
+    overlap = "-" if layer.overlap is None else f"{layer.overlap:.3g}"
+    period = "drifts" if layer.drifts else name_of(layer.period)
+    cells = f"{period:>6}  {overlap:>7}  {spread:>11}  {_db(layer.own_db):>8}  {_db(layer.output_db):>10}"
+    return (("(cancelled)  " if layer.cancelled else "") + cells).rjust(WIDTH)
+
+
+def _by_period(found: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a table with a row per period and a column per probe."""
+    periods = list(dict.fromkeys(period for values in found.values() for period in values))
+    width = max((len(period) for period in periods), default=0)
+    lines = [f"  {'period':<{max(6, width)}}" + "".join(f"{probe:>11}" for probe in found)]
+    for period in periods:
+        cells = (f"{_db(values.get(period)):>11}" for values in found.values())
+        lines.append(f"  {period:<{max(6, width)}}" + "".join(cells))
+    return lines
 
 
 def _db(value: float | None) -> str:
-    return "-" if value is None else "none" if value <= FLOOR_DB else f"{value:.1f} dB"
-
-
-def _probe(name: str, values: dict[str, float], what: str) -> str:
-    parts = ", ".join(f"{period}: {_db(value)}" for period, value in values.items())
-    return f"{what} on {name} input, by period: {parts}"
+    return "-" if value is None else "none" if value <= FLOOR_DB else f"{round(value, 1) + 0.0:.1f} dB"

@@ -61,7 +61,7 @@ def cures_for(kind: str) -> tuple[Cure, ...]:
 
 def verdict(tone_db: float, threshold_db: float, layers: Sequence[Layer], worst: int | None) -> str:
     """Return one sentence for the whole model; `worst` is the index of the layer that leaves most, if one does."""
-    strength = f"at {tone_db:.1f} dB" if tone_db > phases.FLOOR_DB else "exactly zero"
+    strength = f"at {round(tone_db, 1) + 0.0:.1f} dB" if tone_db > phases.FLOOR_DB else "exactly zero"
     limit = f"(limit {threshold_db:g} dB)"
     if tone_db <= threshold_db:
         cancelled = [layer.name for layer in layers if layer.cancelled]
@@ -73,7 +73,9 @@ def verdict(tone_db: float, threshold_db: float, layers: Sequence[Layer], worst:
             " look for a mask, a bias map or a learned map behind them."
         )
     layer = layers[worst]
-    cure = f"; {layer.cures[0].name} would remove it" if layer.cures else ""
+    names = [cure.name for cure in layer.cures]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    cure = f"; cures that fit: {', '.join(names[:3])}{more}" if names else ""
     return (
         f"Not clean: {layer.name} ({layer.kind}, {layer.geometry}) leaves a grid {strength} relative to the output's"
         f" contrast {limit}{cure}."

@@ -1,15 +1,18 @@
-"""Models that a user names on the command line as MODULE:FACTORY."""
+"""Models that a user names on the command line as MODULE:FACTORY, their weights and their inputs."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Generator, Tensor, nn
 
 
 def load_model(factory: str) -> nn.Module:
@@ -30,9 +33,106 @@ def load_model(factory: str) -> nn.Module:
             found = getattr(found, part)
         model = found if isinstance(found, nn.Module) else found()
     except (Exception, SystemExit) as error:  # the user's code may do anything
-        raise click.UsageError(f"{factory}: {type(error).__name__}: {error}") from error
+        raise click.UsageError(f"{factory}: {type(error).__name__}: {_first_line(error)}") from error
     finally:
         sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise click.UsageError(f"{factory}: expected an nn.Module, got {type(model).__name__}")
     return model
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]
+
+
+@contextlib.contextmanager
+def user_code() -> Iterator[None]:
+    """Send what the user's code prints to standard error, so that standard output holds the result alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model from a state dict: safetensors, or a file that torch loads with weights only.
+
+    Raises:
+        click.UsageError: If the file is neither, or does not fit the model.
+    """
+    try:
+        state = _state(path)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"--weights {path}: {_first_line(error)}") from error
+    problems = _misfits(dict(model.state_dict()), state)
+    if problems:
+        raise click.UsageError(f"--weights {path}: does not fit the model: {'; '.join(problems)}")
+    model.load_state_dict(state)
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    import torch
+    from safetensors.torch import load
+
+    try:
+        is_safe = path.suffix == ".safetensors"
+        state = load(path.read_bytes()) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise OSError(error.strerror or str(error)) from error
+    except Exception as error:  # whatever is wrong with the file: nothing in it is ever run
+        raise ValueError("expected a state dict in safetensors, or one that torch loads with weights only") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"expected a state dict, got {type(state).__name__}")
+    odd = [str(key) for key, value in state.items() if not isinstance(value, torch.Tensor)]
+    if odd:
+        raise ValueError(f"expected a state dict of tensors, got other values under {_few(odd)}; save the inner one")
+    return dict(state)
+
+
+def _misfits(model: Mapping[str, Any], state: Mapping[str, Tensor]) -> list[str]:
+    """Return in which ways a state dict does not fit: keys that one of the two lacks, and other shapes."""
+    parts = [
+        ("missing", [key for key in model if key not in state]),
+        ("unexpected", [key for key in state if key not in model]),
+        (
+            "other shapes",
+            [
+                f"{key} {tuple(state[key].shape)} for {tuple(value.shape)}"
+                for key, value in model.items()
+                if key in state and tuple(state[key].shape) != tuple(getattr(value, "shape", ()))
+            ],
+        ),
+    ]
+    return [f"{what}: {_few(keys)}" for what, keys in parts if keys]
+
+
+def _few(keys: list[str]) -> str:
+    more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
+    return ", ".join(keys[:2]) + more
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Return the lengths that `1,3,64,64` lists.
+
+    Raises:
+        click.UsageError: If it lists anything but whole numbers above 0.
+    """
+    lengths = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in lengths):
+        raise click.UsageError(f"--input: expected batch, channels and sides such as 1,3,64,64, got {text!r}")
+    return tuple(map(int, lengths))
+
+
+def example(text: str, generator: Generator) -> Tensor:
+    """Return an input: `1,3,64,64` is uniform on [0, 1), `1,16,16@512` holds integers below 512.
+
+    Raises:
+        click.UsageError: If the text is no shape.
+    """
+    import torch
+
+    sides, at, below = text.partition("@")
+    shape = parse_shape(sides)
+    if not at:
+        return torch.rand(shape, generator=generator)
+    if not (below.isdecimal() and int(below) > 0):
+        raise click.UsageError(f"--input: expected a whole number after @, as 1,16,16@512, got {text!r}")
+    return torch.randint(int(below), shape, generator=generator)

@@ -19,7 +19,7 @@ from analysis.tracing import probes
 from analysis.tracing.axes import BATCH, CHANNEL, MIXED, image, single
 from analysis.tracing.ledger import Ledger, Lineage, has_memory
 from analysis.tracing.paths import Paths
-from analysis.tracing.watch import Enlargement, Plan, Watch
+from analysis.tracing.watch import Enlargement, Mark, Plan, Watch
 
 
 @dataclass
@@ -30,14 +30,14 @@ class Pass:
         output: What the model returned.
         enlargements: In order of execution.
         ledger: Where every tensor came from.
-        trace: (path, share of the grid in its output) of every module behind an enlargement, in order of its end;
-            empty unless the plan asks for it.
+        trace: The grid behind every enlargement and every module after the first of them, in order of their end; empty
+            unless the plan asks for it.
     """
 
     output: Any
     enlargements: list[Enlargement]
     ledger: Ledger = field(repr=False)
-    trace: list[tuple[str, float]] = field(default_factory=list)
+    trace: list[Mark] = field(default_factory=list)
 
     def lineage(self, tensor: Tensor) -> Lineage | None:
         """Return what is known of an output tensor."""

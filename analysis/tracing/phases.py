@@ -125,15 +125,15 @@ def _divides(a: Period, b: Period) -> bool:
     return all(y % x == 0 for x, y in zip(a, b, strict=True))
 
 
-def across(x: Tensor, axis: int, periods: Iterable[Period]) -> tuple[Tensor, list[Period]]:
-    """Return a map averaged along one spatial axis, with the periods that are left on the other axes.
+def across(x: Tensor, axis: int, periods: Iterable[Period]) -> tuple[Tensor, dict[Period, Period]]:
+    """Return a map averaged along one spatial axis, and what is left of each period on the other axes, if anything.
 
     What rises evenly along that axis is gone; what is left is the grid that runs across it.
     """
-    left = {tuple(1 if i == axis else p for i, p in enumerate(period)) for period in periods}
+    left = {period: tuple(1 if i == axis else p for i, p in enumerate(period)) for period in periods}
     longest = max((period[axis] for period in periods), default=1)
     whole = centre(x, tuple(longest if i == axis else 1 for i in range(x.dim() - 2)))
-    return whole.mean(2 + axis, keepdim=True), [period for period in left if max(period) > 1]
+    return whole.mean(2 + axis, keepdim=True), {p: rest for p, rest in left.items() if max(rest) > 1}
 
 
 def phase_variance(x: Tensor, period: Period) -> float:

@@ -62,6 +62,21 @@ class Enlargement:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """The grid at one point of a pass.
+
+    Attributes:
+        path: Of the module that ended, or in which the enlargement is.
+        share: Of the AC part in the power of the phase means there.
+        enlargement: Index of the enlargement whose output it is; None for a module's.
+    """
+
+    path: str
+    share: float
+    enlargement: int | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to do besides watching.
 
@@ -85,7 +100,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.ledger, self.plan, self.paths = ledger, plan, paths
         self.found: list[Enlargement] = []
-        self.trace: list[tuple[str, float]] = []
+        self.trace: list[Mark] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -229,19 +244,27 @@ class Watch(TorchDispatchMode):
             out = flattened(out, positions)
         grid = self.ledger.grid(axes, main.grid)
         self.ledger.write(out, Lineage(axes, grid, _periods(grown, main)))
+        if self.plan.traced:
+            self._mark(event.path, out, event.index)
         return out
 
     def leave(self, path: str, output: Any) -> None:
         """Note the share of the grid in what a module returns, its first map with a lattice."""
         for _, x in probes.tensors(output) if self.plan.traced else ():
-            lineage = self.ledger.of(x) if has_memory(x) else None
-            if lineage is not None and lineage.axes is not None and lineage.periods:
-                with _disable_current_modes():
-                    period = [Fraction(p) for p in whole(lineage.periods, self.ledger.spatial_dims)]
-                    share = own_tone(x, space(lineage.axes), period)
-                if share is not None:
-                    self.trace.append((path, share))
+            if self._mark(path, x, None):
                 return
+
+    def _mark(self, path: str, x: Tensor, index: int | None) -> bool:
+        """Note the share of the grid in a map, if it has a lattice and axes that are known."""
+        lineage = self.ledger.of(x) if has_memory(x) else None
+        if lineage is None or lineage.axes is None or not lineage.periods:
+            return False
+        with _disable_current_modes():
+            period = [Fraction(p) for p in whole(lineage.periods, self.ledger.spatial_dims)]
+            share = own_tone(x, space(lineage.axes), period)
+        if share is not None:
+            self.trace.append(Mark(path, share, index))
+        return share is not None
 
     def _copy(self, func: Any, call: Call, kwargs: dict[str, Any]) -> Any:
         """Copy into memory, noting where that fills a larger map: y = zeros(...); y[..., ::2, ::2] = x."""
