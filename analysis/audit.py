@@ -25,10 +25,11 @@ from analysis.audit_verdict import layer_of, slope_warning, verdict
 from analysis.tracing import guard, phases, probes
 from analysis.tracing.enlargements import Pass, forward
 from analysis.tracing.ledger import Period
+from analysis.tracing.norms import Norms
+from analysis.tracing.notes import Enlargement, Plan
 from analysis.tracing.paths import Paths
 from analysis.tracing.probes import Arguments
 from analysis.tracing.unused import unused
-from analysis.tracing.watch import Enlargement, Plan
 from toolkit import checks
 
 #: Flat inputs that the tone is the mean of.
@@ -49,7 +50,8 @@ def audit(
 
     The model runs in eval mode without gradients, about ten times and once more per enlargement; weights, buffers,
     mode and all random generators are as before afterwards, also after an exception. On flat inputs convolutions and
-    padding are circular, and so the tone hardly depends on the size of the example: a small one is enough.
+    padding are circular, and so the tone hardly depends on the size of the example: a small one is enough. There
+    instance and group normalization have the statistics of the example, as in a flat region of it.
     Parts that are compiled run uncompiled.
 
     *Tone* is the mean square, over phases, of the fixed pattern that the output shows on flat inputs, whose levels are
@@ -139,12 +141,12 @@ class _Audit:
     ) -> None:
         self.model, self.given, self.plain, self.dims = model, given, plain, dims
         self.threshold_db, self.seed = threshold_db, seed
-        self.paths = Paths(model)
+        self.paths, self.norms = Paths(model), Norms()
         self.generator = torch.Generator().manual_seed(seed)
 
     def report(self) -> Report:
         """Run all probes and put the findings together."""
-        seen = self._run(self.given, Plan())
+        seen = self._run(self.given, Plan(norms=self.norms))
         idle = unused(self.model, seen.enlargements, self.paths)
         if not seen.enlargements:
             return Report(True, NOTHING, (), threshold_db=self.threshold_db, unused=idle)
@@ -173,8 +175,10 @@ class _Audit:
             return _call(self.model, given)
 
     def _answer(self, given: Arguments, enlargements: int) -> FlatAnswer:
-        run = self._run(given, Plan(circular=True, flat_inputs=True, traced=True))
-        return FlatAnswer(run, self._run(given, Plan(circular=True, flat_inputs=True, flat_outputs=enlargements)))
+        run = self._run(given, Plan(norms=self.norms, circular=True, flat_inputs=True, traced=True))
+        return FlatAnswer(
+            run, self._run(given, Plan(norms=self.norms, circular=True, flat_inputs=True, flat_outputs=enlargements))
+        )
 
     # judging
 
@@ -190,7 +194,7 @@ class _Audit:
         layers = []
         for index, event in enumerate(seen):
             own = current.enlargements[index].own_tone if index < len(current.enlargements) else None
-            plan = Plan(circular=True, flat_inputs=True, flat_outputs=index + 1)
+            plan = Plan(norms=self.norms, circular=True, flat_inputs=True, flat_outputs=index + 1)
             current = answer.still if index + 1 == len(seen) else self._run(given, plan)
             after = judged.output.pattern(current.output)
             left = judged.decibel(float((before - after).square().mean()))
@@ -246,7 +250,7 @@ class _Audit:
         """Return the grid that runs across a ramp, which itself and any staircase it becomes run along."""
         found: dict[Period, list[float]] = {}
         for axis in range(self.dims):
-            run = self._run(probes.ramp(self.given, self.dims, axis), Plan(circular=True))
+            run = self._run(probes.ramp(self.given, self.dims, axis), Plan(norms=self.norms, circular=True))
             x, left = phases.across(judged.output.map(run.output), axis, judged.output.periods)
             powers = phases.tone_by_period(x, set(left.values()))
             for period, shorter in left.items():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.audit_report import Cure, Layer
 from analysis.tracing import gains, phases
-from analysis.tracing.watch import Enlargement
+from analysis.tracing.notes import Enlargement
 from toolkit import catalog
 
 #: A layer whose own grid is weaker than this is clean; rounding in float32 leaves about -130 dB.

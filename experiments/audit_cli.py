@@ -88,6 +88,7 @@ def _draw(report: Report, path: Path) -> None:
     from analysis.figures import _audit
     from experiments import disk
 
-    figure, buffer = _audit.draw(report), io.BytesIO()
+    figure = _audit.draw(report)
+    buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:], dpi=figure.dpi)
     disk.write(path, buffer.getvalue())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -135,7 +136,7 @@ def _tone_along_depth(ax: Axes, rows: Sequence[Row], layers: Sequence[Layer]) ->
     points = [(max(FAINT_DB, row.step.tone_db), y) for y, row in enumerate(rows) if row.step is not None]
     ax.plot(*zip(*points, strict=True), color=GREY, linewidth=0.8, zorder=1)
     for y, row in enumerate(rows):
-        name = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 6, "clip_on": False}
+        name: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 6, "clip_on": False}
         heading = row.step is None
         ax.text(
             0.05 * row.depth - LABELS / DOTS + 0.07, y, _cut(row, layers), color=GREY if heading else "black", **name

@@ -18,8 +18,9 @@ from torch.utils import _pytree as pytree
 from analysis.tracing import probes
 from analysis.tracing.axes import BATCH, CHANNEL, MIXED, image, single
 from analysis.tracing.ledger import Ledger, Lineage, has_memory
+from analysis.tracing.notes import Enlargement, Mark, Plan
 from analysis.tracing.paths import Paths
-from analysis.tracing.watch import Enlargement, Mark, Plan, Watch
+from analysis.tracing.watch import Watch
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -17,8 +16,10 @@ from analysis.tracing import circular, probes
 from analysis.tracing.axes import Axes, image_of, settled, space
 from analysis.tracing.filling import opening, whole_axes
 from analysis.tracing.flatness import flattened, kind_of_blocks, own_tone
-from analysis.tracing.growth import Growth, Taps, growth
+from analysis.tracing.growth import Growth, growth
 from analysis.tracing.ledger import Ledger, Lineage, Period, Source, has_memory, scaled, whole
+from analysis.tracing.norms import uses_map
+from analysis.tracing.notes import Enlargement, Mark, Plan
 from analysis.tracing.paths import Paths, calling_line
 from analysis.tracing.rules import MOVES, Call, axes_after, ratio_after
 
@@ -30,69 +31,6 @@ _RANDOM = ("rand", "normal", "uniform", "bernoulli", "exponential", "cauchy", "l
 _FILLING = ("slice", "copy_", "select", "zero_", "fill_", "as_strided")
 
 
-@dataclass
-class Enlargement:
-    """One place and moment at which a map grows.
-
-    Attributes:
-        index: Order of execution.
-        path: Of the innermost running module.
-        where: The line of code that called, "file.py:line".
-        kind: What it is.
-        scale: Factor per spatial axis.
-        period: Of all grids that its output may carry, in its own pixels.
-        grid: Resolution of its input.
-        taps: Its numbers.
-        drifts: The lattice is not fixed.
-        note: What else there is to say.
-        own_tone: Share of the AC part in its output's power when its input is flat; filled by flat passes.
-    """
-
-    index: int
-    path: str
-    where: str
-    kind: str
-    scale: tuple[Fraction, ...]
-    period: Period
-    grid: tuple[int, ...]
-    taps: Taps | None = None
-    drifts: bool = False
-    note: str = ""
-    own_tone: float | None = None
-
-
-@dataclass(frozen=True)
-class Mark:
-    """The grid at one point of a pass.
-
-    Attributes:
-        path: Of the module that ended, or in which the enlargement is.
-        share: Of the AC part in the power of the phase means there.
-        enlargement: Index of the enlargement whose output it is; None for a module's.
-    """
-
-    path: str
-    share: float
-    enlargement: int | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do besides watching.
-
-    Attributes:
-        circular: Run on a periodic map.
-        flat_inputs: Make the input of enlargements flat before which there is none.
-        flat_outputs: How many enlargements, in order, have their output made flat.
-        traced: Note the grid in the output of every module.
-    """
-
-    circular: bool = False
-    flat_inputs: bool = False
-    flat_outputs: int = 0
-    traced: bool = False
-
-
 class Watch(TorchDispatchMode):
     """Follows every tensor of a forward pass; `found` holds the enlargements in order of execution."""
 
@@ -101,6 +39,7 @@ class Watch(TorchDispatchMode):
         self.ledger, self.plan, self.paths = ledger, plan, paths
         self.found: list[Enlargement] = []
         self.trace: list[Mark] = []
+        self._normalized = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -125,11 +64,23 @@ class Watch(TorchDispatchMode):
         return self._record(func, call, args, kwargs, out)
 
     def _run(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.plan.norms is not None and uses_map(call.name, args):
+            return self._normalize(func, call, args, kwargs)
         if not self.plan.circular:
             return func(*args, **kwargs)
         first = args[0] if args and isinstance(args[0], Tensor) else None
         lineage = self.ledger.of(first) if first is not None and has_memory(first) else None
         return circular.run(func, args, kwargs, lineage.axes if lineage else None)
+
+    def _normalize(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a normalization; on a periodic map with the statistics of the example."""
+        index, self._normalized = self._normalized, self._normalized + 1
+        norms = self.plan.norms
+        held = norms.held(index, call.name, args) if norms is not None and self.plan.circular else None
+        out = func(*args, **kwargs) if held is None else held
+        if norms is not None and not self.plan.circular:
+            norms.note(call.name, args, out)
+        return out
 
     def _note_new(self, call: Call, out: Any) -> Any:
         for value in pytree.tree_leaves(out):

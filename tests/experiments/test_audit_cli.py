@@ -37,7 +37,7 @@ def test_the_exit_code_says_whether_it_is_clean(factory: str, code: int, capsys:
         (["audited_models:flat", "--input", "1,3,16,16"], "no layer enlarges"),
         (["audited_models:nothing", "--input", "1,3,16,16"], "no attribute 'nothing'"),
         (["no_such_module_here:f", "--input", "1,3,16,16"], "No module named"),
-        (["audited_models:dirty", "--input", "3"], "expected batch, channels and sides"),
+        (["audited_models:dirty", "--input", "1x3"], "expected batch, channels and sides"),
         (["audited_models:dirty", "--input", "1,4,16,16"], "the model fails on the example input"),
         (["audited_models:dirty", "--input", "1,3,16,16", "--weights", "audited_models.py"], "expected a state dict"),
         (["audited_models:dirty", "--input", "1,3,16,16", "--weights", "absent.pt"], "absent.pt"),
