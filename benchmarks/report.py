@@ -1,15 +1,20 @@
-"""docs/performance.md from the committed outputs of the benchmarks; no number is typed by hand."""
+"""docs/performance.md and its figures from the committed outputs of the benchmarks; no number is typed by hand.
+
+python benchmarks/report.py
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# Performance
 
-Made by `make bench` from `benchmarks/*.json`; ratios are medians of interleaved runs (A B A B) in one process tree.
-"""
+Made by `python benchmarks/report.py` from `benchmarks/*.json`; every number below is in one of them. Ratios are medians
+of rounds that are interleaved (A B A B) in one run."""
 #: key, what it says, goal.
 ROWS = (
     ("study_ratio", "study throughput over a plain PyTorch script, models per minute", ">= 2.5"),
@@ -17,33 +22,200 @@ ROWS = (
     ("spectra_ratio_numpy", "radial spectra of 10,000 images of 64 x 64 over a tidy numpy loop", ">= 5"),
     ("spectra_ratio_loop", "the same over the per-image azimuthal average", ">= 20"),
     ("measure_share_of_training", "all measures of a quick run over its training time", "< 0.05"),
+    ("peak_memory_mb", "peak memory of a worker, MB", "< 1000"),
     ("help_seconds", "`checkerscope --help`, seconds", "< 0.5"),
     ("list_seconds", "`checkerscope list upsamplers --json`, seconds", "< 0.5"),
     ("dry_run_seconds", "`checkerscope run configs/paper.toml --dry-run`, seconds", "< 2"),
+    ("warm_paper_seconds", "warm `checkerscope paper configs/quick.toml`, seconds", "< 30"),
 )
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return the CPU results as a Markdown table."""
-    lines = ["| what | measured | goal |", "|---|---|---|"]
-    lines += [f"| {what} | {results[key]:.3g} | {goal} |" for key, what, goal in ROWS if key in results]
+def cpu_table(results: dict[str, Any]) -> str:
+    """Return the CPU results as a Markdown table; a goal that is missed says so."""
+    rows = [
+        (what, f"{results[key]:.3g}", goal, _holds(results[key], goal)) for key, what, goal in ROWS if key in results
+    ]
     for arm, fraction in results.get("gemm_fraction", {}).items():
         goal = ">= 0.5" if arm.startswith("transposed") else ">= 0.6"
-        lines.append(f"| fraction of the GEMM peak in training, {arm} | {fraction:.2f} | {goal} |")
-    return "\n".join(lines)
+        what = f"fraction of the GEMM peak in training, {arm}"
+        rows.append((what, f"{fraction:.2f}", goal, _holds(round(fraction, 2), goal)))
+    return markdown(("what", "measured", "goal", ""), rows)
 
 
-def page(folder: Path) -> str:
-    """Return docs/performance.md from the JSON files of a folder."""
-    results = json.loads((folder / "cpu.json").read_text(encoding="utf-8"))
+def _holds(value: float, goal: str) -> str:
+    sign, number = goal.split()
+    return "" if (value >= float(number) if sign == ">=" else value < float(number)) else "missed"
+
+
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ("---",) * len(head), *rows))
+
+
+def where(results: dict[str, Any]) -> str:
+    """Return the machine, versions, load and command of a benchmark, one paragraph."""
     machine = results["environment"]
-    where = (
-        f"{machine['processor']}, {machine['cores']} cores, one thread per worker, {results['workers']} workers,"
-        f" torch {machine['packages']['torch']}, Python {machine['python']}, load {results['load'][0]:.1f}."
-        f" Command: `{results['command']}`. One thread's float32 GEMM peak: {results['gemm_peak_gflops']:.0f} GFLOP/s."
+    named = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores, {machine['cpu_capability']}"
+    load = results["load"][0]
+    busy = "; a busy machine, so read what is not in processor seconds with care" if load > machine["cores"] + 1 else ""
+    return (
+        f"{named}, torch {machine['packages']['torch']}, Python {machine['python']}, {machine['time'][:10]}, load at the"
+        f" end {load:.1f}{busy}. Command: `{results['command']}`."
     )
-    parts = [HEAD, "## CPU", where, table(results)]
-    notes = folder / "notes.md"
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8").strip())
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def cpu_section(results: dict[str, Any]) -> str:
+    """Return the CPU results with what explains them."""
+    rates, share = results["models_per_minute"], results["profile"]
+    families = list(dict.fromkeys(family for arm in share.values() for family in arm))
+    profile = [
+        (arm, f"{results['step_ms'][arm]:.1f}", *(f"{100 * s.get(f, 0):.0f}" for f in families))
+        for arm, s in share.items()
+    ]
+    made_of = (
+        f"The study's ratio is what is left of three: with one thread and one worker each, this project's training is"
+        f" {results['one_thread_ratio']:.2f} times as fast as the plain script's; {results['workers']} workers make it"
+        f" {results['worker_speedup']:.2f} times as fast, and the script's default threads make the script"
+        f" {results['plain_thread_speedup']:.2f} times as fast. Models of {results['steps']} steps per minute: study"
+        f" {rates['study']['ours']:.1f} against {rates['study']['plain']:.1f}, nearest + conv"
+        f" {rates['nearest']['ours']:.1f} against {rates['nearest']['plain']:.1f}."
+    )
+    limit = (
+        f"One thread multiplies float32 matrices at {results['gemm_peak_gflops']:.0f} GFLOP/s. Where a training step's"
+        f" time goes, in % of it, as torch's profiler sees it; only the convolutions do what the GEMM fraction counts,"
+        f" so the rest of a row bounds the fraction, and what the convolutions lack to 1 is oneDNN's with few channels:"
+    )
+    table = markdown(("arm", "ms per step", *(f"{family}" for family in families)), profile)
+    return "\n\n".join(("## CPU", where(results), cpu_table(results), made_of, limit, table))
+
+
+def growth_section(results: dict[str, Any]) -> str:
+    """Return how a step's cost grows."""
+    rows = [
+        (r["arm"], f"{r['factor']} {r['value']}", f"{r['step_ms']:.1f}", f"{r['mflop_per_step']:.0f}",
+         f"{r['gemm_fraction']:.2f}", f"{r['step_memory_mb']:.0f}")
+        for r in results["rows"]
+    ]  # fmt: skip
+    base = ", ".join(f"{key} {value}" for key, value in results["base"].items())
+    text = f"One factor at a time around {base}; processor milliseconds of one thread, batch 16."
+    head = ("arm", "factor", "ms per step", "MFLOP", "of the GEMM peak", "memory of a step, MB")
+    return "\n\n".join(
+        ("## Growth of a step", where(results), text, "![growth](figures/growth.png)", markdown(head, rows))
+    )
+
+
+def overhead_section(results: dict[str, Any]) -> str:
+    """Return what a run costs besides its training, by the number of runs."""
+    grids = {int(runs): found for runs, found in results["grids"].items()}
+    million = results["dry_run_million"]
+    flat = {runs: {k: v for k, v in found.items() if isinstance(v, int | float)} for runs, found in grids.items()}
+    keys = list(dict.fromkeys(key for found in flat.values() for key in found))
+    rows = [(f"{runs:,}", *(f"{found.get(key, float('nan')):.3g}" for key in keys)) for runs, found in flat.items()]
+    shown = ", ".join(f"{key} {value:.3g}" for key, value in million.items() if isinstance(value, int | float))
+    text = f"A dry run of a grid of a million: {shown} (goal: under 2 s and 200 MB)."
+    return "\n\n".join(("## Growth with the number of runs", where(results), text, markdown(("runs", *keys), rows)))
+
+
+def precision_section(results: dict[str, Any]) -> str:
+    """Return what bfloat16 does to the measures."""
+    head = ("measure", "float32", "bfloat16", "difference, mean [least, greatest]")
+    rows = [
+        (f"{r['arm']}: {r['measure']}", f"{r['float32']:.4g}", f"{r['bfloat16']:.4g}",
+         f"{r['difference']:.2g} [{r['least']:.2g}, {r['greatest']:.2g}]")
+        for r in results["rows"]
+    ]  # fmt: skip
+    text = (
+        f"`--set train.precision=bfloat16` (opt-in, part of the run's id): the same runs in both, {results['steps']}"
+        f" steps, means over seeds {results['seeds']}, paired differences."
+    )
+    return "\n\n".join(("## bfloat16", where(results), text, markdown(head, rows)))
+
+
+def gpu_section(results: dict[str, Any]) -> str:
+    """Return the GPU results."""
+    eager = {
+        (r["side"], r["models"]): r["step_ms"] for r in results["rows"] if r["executor"] == "loop" and "step_ms" in r
+    }
+    rows = []
+    for r in results["rows"]:
+        what = (f"{r['side']}, width {r['width']}", str(r["models"]), r["executor"])
+        if "step_ms" not in r:
+            rows.append((*what, r["refused"], "", "", "", ""))
+            continue
+        faster = eager.get((r["side"], r["models"]), float("nan")) / r["step_ms"]
+        rates = (f"{r['models_per_minute_of_300_steps']:.0f}", f"{faster:.1f}", f"{r['flops'] / 1e12:.2f}")
+        rows.append((*what, *rates, f"{r['of_roofline']:.2f}", f"{r['memory_mb']:.0f}"))
+    head = ("side", "models", "executor", "models per minute", "over the loop", "TFLOP/s", "of the roofline", "MB")
+    return "\n\n".join(("## GPU", where(results), markdown(head, rows)))
+
+
+NO_GPU = """## GPU
+
+`python benchmarks/gpu.py` has not run on a GPU yet, so there are no numbers. Without a device it says so and writes
+nothing; `--engine graph` is then refused by name. What the executors compute is tested against the loop on the CPU."""
+
+#: Output, section, in the order of the page.
+SECTIONS = (
+    ("cpu", cpu_section),
+    ("growth", growth_section),
+    ("overhead", overhead_section),
+    ("precision", precision_section),
+    ("gpu", gpu_section),
+)
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return docs/performance.md from the outputs by name."""
+    parts = [HEAD, *(section(found[name]) for name, section in SECTIONS if name in found)]
+    return "\n\n".join(parts if "gpu" in found else [*parts, NO_GPU]) + "\n"
+
+
+def load(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the outputs that are there."""
+    paths = {name: folder / f"{name}.json" for name, _ in SECTIONS}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
+
+
+def figure(results: dict[str, Any]) -> Any:
+    """Return how a step's time grows with size, width and scale."""
+    from matplotlib.figure import Figure
+
+    rows = results["rows"]
+    factors = list(dict.fromkeys(r["factor"] for r in rows))
+    arms = list(dict.fromkeys(r["arm"] for r in rows))
+    drawn = Figure(figsize=(7.0, 2.4), layout="constrained")
+    axes = drawn.subplots(1, len(factors), sharey=True)
+    labels = {"size": "image side, pixels", "width": "width, channels", "scale": "scale of an upsampler"}
+    styles = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"))
+    for ax, factor in zip(axes, factors, strict=True):
+        for arm, (color, marker, line) in zip(arms, styles, strict=True):
+            chosen = [r for r in rows if r["factor"] == factor and r["arm"] == arm]
+            x = [r["value"] for r in chosen]
+            ax.plot(x, [r["step_ms"] for r in chosen], color=color, marker=marker, linestyle=line, label=arm)
+            least = [r["step_ms"] * r["gemm_fraction"] for r in chosen]
+            ax.plot(x, least, color=color, linewidth=0.8, linestyle=":")
+        ax.set(xscale="log", yscale="log", xlabel=labels[factor], xticks=x, xticklabels=[str(v) for v in x])
+        ax.minorticks_off()
+    axes[0].set_ylabel("processor ms per step")
+    axes[0].legend(frameon=False, fontsize=7, title="dotted: at the GEMM peak", title_fontsize=7)
+    return drawn
+
+
+def main() -> int:
+    """Write the page and its figures."""
+    import io
+
+    from experiments import store
+
+    found = load(ROOT / "benchmarks")
+    if "growth" in found:
+        data = io.BytesIO()
+        figure(found["growth"]).savefig(data, format="png", dpi=200, metadata={"Software": None})
+        store.write(ROOT / "docs" / "figures" / "growth.png", data.getvalue())
+    store.write(ROOT / "docs" / "performance.md", page(found).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main())

@@ -65,7 +65,7 @@ def choose(
     if name == "loop":
         return Choice(name, "asked for")
     if name != "auto":
-        if why := _refusal(name, members, data):
+        if why := refusal(name, members, data):
             raise ValueError(f"engine: {why}")
         return Choice(name, "asked for")
     if images.device.type == "cpu":
@@ -73,7 +73,8 @@ def choose(
     return fastest(members, images, recipe, targets=targets)
 
 
-def _refusal(name: str, members: Sequence[Member], data: Data) -> str:
+def refusal(name: str, members: Sequence[Member], data: Data) -> str:
+    """Return why an executor cannot train the members, or nothing."""
     return "" if name == "loop" else str(EXECUTORS[name].refusal(members, data))
 
 
@@ -84,10 +85,10 @@ def fastest(members: Sequence[Member], images: Tensor, recipe: Recipe, *, target
     notes: list[str] = []
     for name in EXECUTORS:
         try:
-            if why := _refusal(name, members, data):
+            if why := refusal(name, members, data):
                 notes.append(why)
             else:
-                seconds[name] = _seconds(name, members, data)
+                seconds[name] = seconds_per_step(name, members, data)
         except torch.OutOfMemoryError:
             notes.append(f"{name}: out of memory")
     if not seconds:
@@ -97,9 +98,9 @@ def fastest(members: Sequence[Member], images: Tensor, recipe: Recipe, *, target
     return Choice(min(seconds, key=lambda name: seconds[name]), why, seconds)
 
 
-def _seconds(name: str, members: Sequence[Member], data: Data) -> float:
-    """Return the seconds that one step of all members takes."""
-    recipe = dataclasses.replace(data.recipe, steps=WARM_UP + TIMED)
+def seconds_per_step(name: str, members: Sequence[Member], data: Data, timed: int = TIMED) -> float:
+    """Return the seconds that one step of all members takes, the mean of `timed` steps with copies of their models."""
+    recipe = dataclasses.replace(data.recipe, steps=WARM_UP + timed)
     copies = [Member(copy.deepcopy(member.model), member.seed) for member in members]
     targets = None if data.targets is data.images else data.targets
     marks: dict[int, float] = {}
@@ -115,4 +116,4 @@ def _seconds(name: str, members: Sequence[Member], data: Data) -> float:
     else:
         EXECUTORS[name].train(copies, data.images, recipe, targets=targets, observe=watch)
     # the loop trains one model after the other
-    return (len(members) if name == "loop" else 1) * (marks[recipe.steps] - marks[WARM_UP]) / TIMED
+    return (len(members) if name == "loop" else 1) * (marks[recipe.steps] - marks[WARM_UP]) / timed

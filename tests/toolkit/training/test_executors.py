@@ -17,7 +17,7 @@ from toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
 
 Build = Callable[..., nn.Module]
 DOUBLE = Recipe(50, batch_size=4, learning_rate=1e-2, precision="float64")
-GROUPABLE = ("nearest_conv", "bilinear_conv", "pixel_shuffle", "max_unpool", "bicubic")
+GROUPABLE = ("nearest_conv", "bilinear_conv", "pixel_shuffle", "max_unpool")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 

@@ -1,0 +1,54 @@
+"""What every benchmark shares: interleaved timing, the machine's ceilings, where a number comes from."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 3
+
+
+def interleaved(sides: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Return each side's median over A B A B rounds."""
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            taken[name].append(side())
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def worked(call: Callable[[], Any]) -> Callable[[], float]:
+    """Return a function that gives the processor seconds of a call: a busy machine hardly changes them."""
+
+    def run() -> float:
+        began = time.process_time()
+        call()
+        return time.process_time() - began
+
+    return run
+
+
+def gemm(size: int = 1024, times: int = 10) -> tuple[Callable[[], Any], float]:
+    """Return a call that multiplies float32 matrices with one thread, and its operations."""
+    import torch
+
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    return lambda: [torch.mm(a, b) for _ in range(times)], times * 2.0 * size**3
+
+
+def write(path: Path, results: dict[str, Any], device: str = "cpu") -> None:
+    """Store results with the machine, the versions and the load that they were taken under."""
+    from experiments import provenance, store
+
+    where = {"environment": provenance.environment(device), "load": os.getloadavg()}
+    store.write(path, store.to_json({**results, **where}))
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
