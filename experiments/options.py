@@ -50,6 +50,14 @@ def working_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="I/N",
             help="Take every N-th run from the I-th on; a later call without it collects what all shards left.",
         ),
+        click.option(
+            "--engine",
+            type=click.Choice(["auto", "loop", "graph", "grouped"]),
+            default="auto",
+            show_default=True,
+            help="How a worker trains runs that differ by their seeds only: one by one (loop), as branches of a CUDA"
+            " graph, or as channel groups of one network; auto times them on a GPU, and takes the loop on a CPU.",
+        ),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."),
         click.option(
             "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads per worker."

@@ -98,9 +98,9 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def training_code(spec: RunSpec) -> str:
+def training_code(spec: RunSpec, executor: str = "loop") -> str:
     """Return a digest of the source that a run's weights depend on: its components and all that they import."""
-    return code_of(*_components(spec), "toolkit.initializer", "toolkit.training.loop")
+    return code_of(*_components(spec), "toolkit.initializer", f"toolkit.training.{executor}")
 
 
 def measuring_code(spec: RunSpec, measure: str) -> str:

@@ -20,11 +20,19 @@ BUSY_PAUSE = 0.5
 
 @dataclass(frozen=True)
 class Call:
-    """One task: what it is about, a module-level function and its plain arguments."""
+    """One task: what it is about, a module-level function and its plain arguments.
+
+    Attributes:
+        key: What its result is kept under.
+        function: Returns what became of it, with "runs" for the results of several keys.
+        arguments: Of the function.
+        others: Further keys, for a task about several runs.
+    """
 
     key: str
     function: Callable[..., dict[str, Any]]
     arguments: tuple[Any, ...]
+    others: tuple[str, ...] = ()
 
 
 @dataclass
@@ -72,8 +80,10 @@ def execute(
                     again.append(call)
                     continue
                 result["status"] = "failed" if result["status"] == "lost" else result["status"]
-                summary.results[call.key] = result
-                done(call.key, result)
+                answers = result.get("runs") or dict.fromkeys((call.key, *call.others), result)
+                for key, answer in answers.items():
+                    summary.results[key] = answer
+                    done(key, answer)
             if again and busy.issuperset(call.key for call in (*again, *flying.values())):
                 time.sleep(BUSY_PAUSE)
     except BaseException:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from experiments.workers import Workers
 
 #: Grids above this size are started only with --yes.
 LARGE = 10_000
+#: Most models that are trained together.
+TOGETHER = 50
 BAR = "{desc} |{bar}| {n_fmt} of {total_fmt} runs{postfix}, {remaining} left"
 
 
@@ -81,12 +83,26 @@ class Session:
         due = [not self.store.is_finished(run.spec.id) for run in self.runs()]
         if not any(due):
             return []
+        self._vet(compress(self.runs(), due))
+        return self._execute("training", self._training(compress(self.runs(), due)), due).failures()
+
+    def _training(self, runs: Iterable[Run]) -> Iterator[Call]:
+        """Yield the tasks that train runs: one each, or one for those that differ by their seeds only."""
+        from experiments.group_task import train_group
         from experiments.task import train_run
 
-        self._vet(compress(self.runs(), due))
         place = self._place()
-        calls = (Call(run.spec.id, train_run, (run.spec.canonical, place)) for run in compress(self.runs(), due))
-        return self._execute("training", calls, due).failures()
+        if not self.workers.joins_models:
+            yield from (Call(run.spec.id, train_run, (run.spec.canonical, place)) for run in runs)
+            return
+        for _, alike in groupby(runs, lambda run: run.spec.model_copy(update={"seed": 0}).id):
+            specs = (run.spec for run in alike)
+            while group := list(islice(specs, TOGETHER)):
+                first, *others = (spec.id for spec in group)
+                if group[0].base is not None:  # a cure starts from its own run's weights
+                    yield from (Call(spec.id, train_run, (spec.canonical, place)) for spec in group)
+                else:
+                    yield Call(first, train_group, (tuple(s.canonical for s in group), place), tuple(others))
 
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
@@ -112,14 +128,17 @@ class Session:
     def _place(self) -> Any:
         from experiments.task import Place
 
-        return Place(str(self.results.resolve()), self.name, self.workers.device, self.workers.threads)
+        return Place(
+            str(self.results.resolve()), self.name, self.workers.device, self.workers.threads, self.workers.engine
+        )
 
     def _vet(self, pending: Iterable[Run]) -> None:
         """Build every network once and run one image through it, so that a bad arm stops the study before it starts."""
         from experiments.vetting import vet
+        from toolkit.training.choice import check
         from toolkit.training.engine import pick_device
 
-        pick_device(self.workers.device)
+        check(self.workers.engine, pick_device(self.workers.device))
         seen: set[str] = set()
         for run in pending:
             built = run.spec.model_dump_json(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 import re
-import signal
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,8 @@ from torch import Tensor
 
 from experiments import build, provenance
 from experiments.config import RunSpec
+from experiments.duty import is_told_to_stop, leave_if_told, on_duty
+from experiments.duty import start_worker as start_worker
 from experiments.memory import step_memory_mb
 from experiments.store import Store, StoreError, to_json
 from toolkit import catalog
@@ -42,6 +41,7 @@ class Place:
     study: str
     device: str = "cpu"
     threads: int = 1
+    engine: str = "auto"
 
     @property
     def store(self) -> Store:
@@ -49,30 +49,12 @@ class Place:
         return Store(Path(self.results), self.study)
 
 
-class _Duty:
-    """What a worker process is doing, for its signal handlers: the one piece of state they share."""
-
-    working = False
-    signal_received = 0
-
-
-def start_worker() -> None:
-    """Make a worker process finish its step, save its state and end when it is told to stop."""
-
-    def ask(number: int, frame: object) -> None:
-        if not _Duty.working or _Duty.signal_received == number:  # nothing to save, or asked twice
-            os._exit(128 + number)
-        _Duty.signal_received = number
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ask)
-
-
 def weights_name(step: int) -> str:
     """Return the file name of the weights after `step` steps."""
     return f"step-{step:07d}.safetensors"
 
 
+@on_duty()
 def train_run(canonical: str, place: Place) -> dict[str, Any]:
     """Train one run and commit it.
 
@@ -81,31 +63,27 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
         "busy" (another process is working on it) or "halted" (the disk failed: other runs would fare no better).
     """
     spec = RunSpec.model_validate_json(canonical)
-    _Duty.working = True
     try:
         if spec.base is not None and not place.store.is_finished(spec.id):
             first = _train_once(spec.base, place)
             if first["status"] == "busy":
-                return _answer(spec, "busy", f"another process is working on {spec.base.id}, which it cures")
+                return answer(spec, "busy", f"another process is working on {spec.base.id}, which it cures")
         return _train_once(spec, place)
     except (Exception, SystemExit) as error:  # a component that calls sys.exit fails its run, not the study
-        return _fail(spec, place, error)
-    finally:
-        _Duty.working = False
-        if _Duty.signal_received:
-            os._exit(128 + _Duty.signal_received)
+        return fail(spec, place, error)
 
 
 def _train_once(spec: RunSpec, place: Place) -> dict[str, Any]:
     with place.store.lock(spec.id) as held:
         if not held:
-            return _answer(spec, "busy", "another process is working on it")
+            return answer(spec, "busy", "another process is working on it")
         if place.store.is_finished(spec.id):
-            return _answer(spec, "present")
+            return answer(spec, "present")
         return _train(spec, place, place.store)
 
 
-def _answer(spec: RunSpec, status: str, why: str = "") -> dict[str, Any]:
+def answer(spec: RunSpec, status: str, why: str = "") -> dict[str, Any]:
+    """Return what a task says of a run."""
     return {"run": spec.id, "status": status, "why": why}
 
 
@@ -133,16 +111,22 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
         observe=keeper,
         resume=state,
     )
+    steps = outcome.step - (int(state["step"]) if state else 0)
+    taken = speed(steps, time.monotonic() - began, time.process_time() - worked)
+    beside = {**provenance.environment(str(device)), **conditions, **taken, "step_memory_mb": memory}
+    return commit(keeper, outcome, cost, beside)
+
+
+def commit(keeper: _Keeper, outcome: engine.Outcome, cost: dict[str, int], beside: dict[str, Any]) -> dict[str, Any]:
+    """Commit a run whose training has ended, and return the answer of its task."""
+    spec = keeper.spec
     files = {"spec.json": spec.canonical.encode(), "history.csv": _history(outcome.losses)}
     kept = keeper.weights if outcome.status == "done" else {s: w for s, w in keeper.weights.items() if s < outcome.step}
     files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in sorted(kept.items())}
     why = f"loss or weights not finite at step {outcome.step}" if outcome.status == "diverged" else ""
     record = {"status": outcome.status, "steps": outcome.step, "why": why, "kept": sorted(kept), **cost}
-    steps = outcome.step - (int(state["step"]) if state else 0)
-    speed = _speed(steps, time.monotonic() - began, time.process_time() - worked)
-    beside = {**provenance.environment(str(device)), **conditions, **speed, "step_memory_mb": memory}
-    store.commit(spec.id, files, record, beside)
-    return _answer(spec, outcome.status, why)
+    keeper.store.commit(spec.id, files, record, beside)
+    return answer(spec, outcome.status, why)
 
 
 def _final_weights(store: Store, base: RunSpec) -> dict[str, Tensor]:
@@ -153,7 +137,7 @@ def _final_weights(store: Store, base: RunSpec) -> dict[str, Tensor]:
     return tensors_from_bytes(store.load(base.id, weights_name(record["steps"])))
 
 
-def _speed(steps: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
+def speed(steps: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
     """Return what the steps since the start or the last resumption took."""
     rate = steps / seconds if seconds > 0 else 0.0
     taken = {"seconds": seconds, "cpu_seconds": cpu_seconds, "steps_timed": steps, "steps_per_second": rate}
@@ -181,17 +165,24 @@ class _Keeper:
             self.weights.setdefault(int(step), {})[name] = state.pop(key)
         return state
 
-    def __call__(self, step: int, state: Callable[[], dict[str, Tensor]]) -> None:
-        """Look at the training after `step` steps."""
+    def __call__(self, step: int, state: engine.State) -> None:
+        """Look at the training after `step` steps; save the state and end the process where it was told to stop."""
+        try:
+            self.look(step, state, save=self.due or is_told_to_stop())
+        finally:
+            leave_if_told()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self.last >= CHECKPOINT_SECONDS
+
+    def look(self, step: int, state: engine.State, *, save: bool) -> None:
+        """Keep the weights after `step` steps if they are asked for, and the whole state if `save` says so."""
         if step in self.spec.saved_steps and step not in self.weights:
             self.weights[step] = {k[6:]: v for k, v in state().items() if k.startswith("model/")}
-        due = time.monotonic() - self.last >= CHECKPOINT_SECONDS
-        try:
-            if (due or _Duty.signal_received) and 0 < step < self.spec.steps:
-                self._save(step, state())
-        finally:
-            if _Duty.signal_received:
-                os._exit(128 + _Duty.signal_received)  # what could be saved is; no further task must be begun
+        if save and 0 < step < self.spec.steps:
+            self._save(step, state())
 
     def _save(self, step: int, state: dict[str, Tensor]) -> None:
         kept = {f"kept/{s}/{name}": w for s, weights in self.weights.items() for name, w in weights.items()}
@@ -205,11 +196,11 @@ def _history(losses: Tensor) -> bytes:
     return ("\n".join(["step,loss", *rows]) + "\n").encode()
 
 
-def _fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
+def fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
     """Commit the run as failed, with one line for people and the traceback beside it."""
     why = _one_line(error)
     if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in DISK_FAULTS):
-        return _answer(spec, "halted", why)
+        return answer(spec, "halted", why)
     memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     why = f"out of memory: {why}" if memory else why
     record = {"status": "failed", "steps": 0, "why": why, "kept": [], "parameters": 0, "macs": 0, "period": 0}
@@ -217,8 +208,8 @@ def _fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
     try:
         place.store.commit(spec.id, {"spec.json": spec.canonical.encode()}, record, beside)
     except (OSError, StoreError) as second:
-        return _answer(spec, "halted", f"{why} (and its record could not be written: {_one_line(second)})")
-    return _answer(spec, "failed", why)
+        return answer(spec, "halted", f"{why} (and its record could not be written: {_one_line(second)})")
+    return answer(spec, "failed", why)
 
 
 def _one_line(error: BaseException) -> str:
@@ -229,6 +220,7 @@ def _one_line(error: BaseException) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)[:500]
 
 
+@on_duty()
 def measure_run(canonical: str, measures: tuple[str, ...], asked: dict[str, int], place: Place) -> dict[str, Any]:
     """Take the measures of one complete run that are missing or out of date.
 
@@ -242,20 +234,15 @@ def measure_run(canonical: str, measures: tuple[str, ...], asked: dict[str, int]
         `{"run": id, "status": "done" | "busy" | "halted", "measured": how many were taken, "failed": [lines]}`.
     """
     spec = RunSpec.model_validate_json(canonical)
-    _Duty.working = True
     try:
         with place.store.lock(spec.id) as held:
             if not held:
-                return _answer(spec, "busy", "another process is working on it")
+                return answer(spec, "busy", "another process is working on it")
             due = tuple(name for name in measures if not is_measured(place.store, spec, (name,), asked))
             failed = _measure(spec, due, asked, place)
-            return {**_answer(spec, "done"), "measured": len(due), "failed": failed}
+            return {**answer(spec, "done"), "measured": len(due), "failed": failed}
     except (OSError, StoreError) as error:
-        return _answer(spec, "halted", _one_line(error))
-    finally:
-        _Duty.working = False
-        if _Duty.signal_received:
-            os._exit(128 + _Duty.signal_received)
+        return answer(spec, "halted", _one_line(error))
 
 
 def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: Place) -> list[str]:

@@ -22,6 +22,7 @@ class Workers:
         threads: Of each task.
         dask: Address of a Dask scheduler, or nothing.
         slurm: Whether the workers are Slurm jobs.
+        engine: What trains the models; `auto` chooses for each group of runs.
 
     Raises:
         ValueError: If it contradicts itself, or needs a package that is not there; with what to say instead.
@@ -32,6 +33,7 @@ class Workers:
     threads: int = 1
     dask: str | None = None
     slurm: bool = False
+    engine: str = "auto"
 
     def __post_init__(self) -> None:
         if self.dask is not None and self.slurm:
@@ -44,6 +46,11 @@ class Workers:
             raise ValueError(f"--dask: expected the package distributed, which is not installed; {INSTALL}")
         if self.slurm and importlib.util.find_spec("dask_jobqueue") is None:
             raise ValueError(f"--slurm: expected the package dask-jobqueue, which is not installed; {INSTALL}")
+
+    @property
+    def joins_models(self) -> bool:
+        """Whether runs that differ by their seeds only are given to a worker together."""
+        return self.engine in ("graph", "grouped") or (self.engine == "auto" and self.device != "cpu")
 
     def start(self, folder: Path) -> tuple[Executor, int]:
         """Return the executor, and how many tasks it works on at once.
