@@ -59,7 +59,10 @@ def where(results: dict[str, Any]) -> str:
     load = results["load"][0]
     busy = "; a busy machine, so read what is not in processor seconds with care" if load > machine["cores"] + 1 else ""
     return (
-        f"{named}, torch {machine['packages']['torch']}, Python {machine['python']}, {machine['time'][:10]}, load at the"
+    rows = []
+    for key, what, goal in ROWS:
+        if key in results:
+            rows.append((what, f"{results[key]:.3g}", goal, _holds(results[key], goal)))
         f" end {load:.1f}{busy}. Command: `{results['command']}`."
     )
 
