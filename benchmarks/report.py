@@ -58,13 +58,9 @@ def where(results: dict[str, Any]) -> str:
     named = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores, {machine['cpu_capability']}"
     load = results["load"][0]
     busy = "; a busy machine, so read what is not in processor seconds with care" if load > machine["cores"] + 1 else ""
-    return (
-    rows = []
-    for key, what, goal in ROWS:
-        if key in results:
-            rows.append((what, f"{results[key]:.3g}", goal, _holds(results[key], goal)))
-        f" end {load:.1f}{busy}. Command: `{results['command']}`."
-    )
+    versions = f"torch {machine['packages']['torch']}, Python {machine['python']}"
+    when = f"{machine['time'][:10]}, load at the end {load:.1f}{busy}"
+    return f"{named}, {versions}, {when}. Command: `{results['command']}`."
 
 
 def cpu_section(results: dict[str, Any]) -> str:
