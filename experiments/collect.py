@@ -59,13 +59,12 @@ def progress(runs: Iterable[Run], store: Store) -> Progress:
         if (name := run.spec.id) not in strangers:
             continue
         strangers.remove(name)
-        problems = store.problems(name)
-        damaged += problems
-        if not problems:
-            record = store.record(name)
-            counts[record["status"]] += 1
-            if record["status"] == "failed":
-                failures.append(f"{name} ({run.arm}, seed {run.spec.seed}): {record['why']}")
+        found = store.inspect(name)
+        damaged += found.problems
+        if not found.problems:
+            counts[found.status] += 1
+        if not found.problems and found.status == "failed":
+            failures.append(f"{name} ({run.arm}, seed {run.spec.seed}): {store.record(name)['why']}")
     return Progress(
         total,
         **counts,
@@ -87,15 +86,16 @@ def collect(grid: Grid, store: Store) -> Records:
     values: list[tuple[str, int, str, float]] = []
     arrays: dict[str, list[np.ndarray]] = {}
     for run in grid:
-        if not store.is_complete(run.spec.id):
+        key = run.spec.id
+        if not store.is_complete(key):
             continue
-        record = store.record(run.spec.id)
+        record = store.record(key)
         rows.append(_row(run, record))
-        machine.append(_machine(run.spec.id, store))
+        machine.append(_machine(key, store))
         for name in grid.config.measure.measures:
-            stored = store.load_measure(run.spec.id, name)
+            stored = store.load_measure(key, name)
             if stored is not None:
-                values += _values(run.spec.id, stored[0])
+                values += _values(key, stored[0])
                 if record["status"] == "done":
                     _gather(arrays, run.arm, record["steps"], stored[1])
     if not rows:

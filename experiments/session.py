@@ -15,7 +15,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from experiments import collect, config, paper, provenance, runner, terminal
+from experiments import collect, config, findings, paper, provenance, runner, terminal
 from experiments import store as files
 from experiments.grid import Grid, Run
 from experiments.job_array import Shard
@@ -52,6 +52,7 @@ class Session:
         """
         study = config.read(path, overrides)
         store = Store(results, study.study.name)
+        findings.recall(store)
         return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard))
 
     @property
@@ -188,7 +189,9 @@ class Session:
 
     def progress(self) -> collect.Progress:
         """Return how much of the study is there."""
-        return collect.progress(self.grid, self.store)
+        state = collect.progress(self.grid, self.store)
+        findings.remember(self.store)
+        return state
 
     def status_line(self, state: collect.Progress | None = None) -> str:
         """Return the state of the study in one line."""

@@ -5,7 +5,7 @@
                        environment.json (versions, host, times; sealed) lies beside them, outside the digest
       work/<id>/       a run under way: <step>.<sha256>.safetensors checkpoints, the folder about to be committed
       measures/<id>/   one sealed JSON per measure, and its arrays as NPZ
-      records/         the collected tables
+      records/         the collected tables; index.json: what was found when many files were last hashed
       lock             one byte per run being worked on; the lock dies with its process
 
 A run is committed by one rename of a folder whose files were fsynced. `run.json` present and every hash right means
@@ -26,6 +26,7 @@ import numpy as np
 from experiments import disk
 from experiments.disk import write
 from experiments.encoding import digest, npz, read_npz, sealed, to_json, unseal
+from experiments.findings import Finding, Findings, look
 
 __all__ = ["Store", "StoreError", "digest", "npz", "read", "read_npz", "sealed", "to_json", "unsealed", "write"]
 
@@ -70,8 +71,7 @@ class Store:
 
     def __init__(self, results: Path, study: str) -> None:
         self.root = results / study
-        # hashing every weight once per command is enough: what was found is kept as long as no file changes
-        self._seen: dict[str, tuple[Any, tuple[list[str], dict[str, Any]]]] = {}
+        self.seen = Findings()
 
     def prepare(self) -> None:
         """Create the folders, and remove what is left of runs that were committed.
@@ -129,7 +129,7 @@ class Store:
 
     def is_complete(self, run: str) -> bool:
         """Return whether a run is committed, in whatever state, and every hash is right."""
-        return not self.problems(run)
+        return not self.inspect(run).problems
 
     def is_finished(self, run: str) -> bool:
         """Return whether a run is complete and need not be trained again: done or diverged, not failed.
@@ -137,25 +137,25 @@ class Store:
         Raises:
             StoreError: If another version of the program wrote it; it must not be overwritten.
         """
-        problems, manifest = self._inspect(run)
-        if problems and manifest.get("format", FORMAT) != FORMAT:
-            raise StoreError(problems[0])
-        return not problems and manifest["status"] != "failed"
+        found = self.inspect(run)
+        if found.problems and found.format not in (None, FORMAT):
+            raise StoreError(found.problems[0])
+        return found.status in ("done", "diverged") and not found.problems
 
     def problems(self, run: str) -> list[str]:
         """Return what is wrong with a run's folder; an empty list means complete and intact."""
-        return self._inspect(run)[0]
+        return list(self.inspect(run).problems)
 
-    def _inspect(self, run: str) -> tuple[list[str], dict[str, Any]]:
+    def inspect(self, run: str) -> Finding:
+        """Return what is wrong with a run and how it ended; its files are hashed if one was touched since."""
         folder = self.root / "runs" / run
         try:
-            entries = sorted((e.name, e.stat().st_mtime_ns, e.stat().st_size) for e in os.scandir(folder))
+            present, stamp = look(folder)
         except OSError as error:
-            return [f"{folder}: no such run ({error.strerror})"], {}
-        seen = self._seen.get(run)
-        if seen is None or seen[0] != entries:
-            self._seen[run] = seen = (entries, self._examine(folder, [name for name, *_ in entries]))
-        return seen[1]
+            return Finding("", (f"{folder}: no such run ({error.strerror})",), "", None)
+        if run not in self.seen or self.seen[run].stamp != stamp:
+            self.seen.add(run, stamp, self._examine(folder, present))
+        return self.seen[run]
 
     def _examine(self, folder: Path, present: list[str]) -> tuple[list[str], dict[str, Any]]:
         try:
@@ -181,7 +181,7 @@ class Store:
     def runs(self) -> list[str]:
         """Return the ids of all run folders, whatever their state."""
         folder = self.root / "runs"
-        return sorted(name for name in os.listdir(folder) if RUN_ID.fullmatch(name)) if folder.is_dir() else []
+        return sorted(filter(RUN_ID.fullmatch, os.listdir(folder))) if folder.is_dir() else []
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a complete run's manifest.
@@ -189,10 +189,10 @@ class Store:
         Raises:
             StoreError: If the run is not complete and intact.
         """
-        problems, manifest = self._inspect(run)
+        problems = self.problems(run)
         if problems:
             raise StoreError(problems[0])
-        return dict(manifest)
+        return dict(unsealed(self.root / "runs" / run / MANIFEST))
 
     def environment(self, run: str) -> dict[str, Any]:
         """Return what lies beside a run: versions, host, times; empty where it is missing or damaged."""
