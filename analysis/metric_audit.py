@@ -113,27 +113,40 @@ def _decibel(power: Tensor) -> Tensor:
     return 10 * torch.log10(torch.maximum(power, 1e-12 * power.max()).clamp(min=1e-300))
 
 
+@dataclass(frozen=True)
+class Design:
+    """What is injected, and into how many sets.
+
+    Attributes:
+        levels: In dB, see `distortions`.
+        draws: Sets per level; eight times as many clean sets set the limits, three times as many other ones give the
+            false-positive rate.
+        size: Images in a set.
+        defects: Names of the distortions.
+    """
+
+    levels: tuple[float, ...] = LEVELS
+    draws: int = 20
+    size: int = 16
+    defects: tuple[str, ...] = (*distortions.ARTIFACTS, *distortions.OTHERS)
+
+
 def run(
-    *,
     images: Tensor,
+    *,
     seed: int,
     others: Tensor | None = None,
-    levels: Sequence[float] = LEVELS,
-    draws: int = 20,
-    size: int = 16,
+    design: Design | None = None,
     measures: Sequence[Candidate] | None = None,
 ) -> pd.DataFrame:
     """Return how often each measure flags sets of images, per distortion and level.
 
     Args:
-        images: (N, C, H, W) untouched photographs, N at least twice `size`, sides multiples of 8 from 40;
+        images: (N, C, H, W) untouched photographs, N at least twice the size of a set, sides multiples of 8 from 40;
             each is cropped by 8 at a random offset.
         seed: Draws the sets and the noise.
         others: Photographs for the false-positive rate, best of other scenes; the second half of `images` if not given.
-        levels: In dB, see `distortions`.
-        draws: Sets per level; eight times as many clean sets set the limits, three times as many
-            other ones give the false-positive rate.
-        size: Images in a set.
+        design: What is injected; `Design()` by default.
         measures: `candidates()` by default.
 
     Returns:
@@ -143,17 +156,19 @@ def run(
     Raises:
         ValueError: If there are too few images, or a side is no multiple of 8 or below 40.
     """
-    images, others = _pools(images, others, size)
+    design = design or Design()
+    images, others = _pools(images, others, design.size)
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     chosen = candidates() if measures is None else list(measures)
-    clean = list(_sets(images, 8 * draws, size, rng))
-    foreign = list(_sets(others, 3 * draws, size, rng))
-    fresh = list(_sets(images, draws, size, rng))
+    clean = list(_sets(images, 8 * design.draws, design.size, rng))
+    foreign = list(_sets(others, 3 * design.draws, design.size, rng))
+    fresh = list(_sets(images, design.draws, design.size, rng))
     rules = [_rule(candidate, clean) for candidate in chosen]
     rows = [_row(rule, "none", np.nan, foreign) for rule in rules]
-    for name, distort in (distortions.ARTIFACTS | distortions.OTHERS).items():
-        for level in levels:
+    for name in design.defects:
+        distort = (distortions.ARTIFACTS | distortions.OTHERS)[name]
+        for level in design.levels:
             changed = [distort(x, level, generator) for x in fresh]
             rows += [_row(rule, name, level, changed) for rule in rules]
     return pd.DataFrame(rows, columns=list(COLUMNS))

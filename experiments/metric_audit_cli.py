@@ -33,10 +33,10 @@ def metric_audit(draws: int, seed: int, results: Path, publish: bool) -> None:
 
     photographs = catalog.load("toolkit.images", "photos")
     found = audit.run(
-        images=photographs.load("train", 64),
+        photographs.load("train", 64),
         others=photographs.load("test", 64),
         seed=seed,
-        draws=draws,
+        design=audit.Design(draws=draws),
     )
     question = "Which measure sees which defect, from what level on?"
     records = Records(tables={STUDY: found}, study=STUDY, question=question)

@@ -18,6 +18,7 @@ STATEMENT = (
     " lines sees."
 )
 OURS = ("periodicity_test", "tone", "checkerboard_energy")
+DEFECTS = ("checkerboard", "grid")
 #: A grid ten times as strong: a metric that needs it misses what another sees.
 FACTOR_DB = 20.0
 
@@ -28,21 +29,19 @@ def check(budget: str) -> Verdict:
     chosen = [c for c in metric_audit.candidates() if c.name in (*OURS, *published)]
     step = pick(budget, smoke=20, full=5)
     found = metric_audit.run(
-        images=photos.load("train", 64, seed=0, images=400),
+        photos.load("train", 64, seed=0, images=400),
         others=photos.load("test", 64, seed=0),
         seed=0,
-        levels=tuple(range(-60, 1, step)),
-        draws=pick(budget, smoke=2, full=20),
-        size=8,
+        design=metric_audit.Design(tuple(range(-60, 1, step)), pick(budget, smoke=2, full=20), 8, DEFECTS),
         measures=chosen,
     )
     table = metric_audit.thresholds(found).set_index("measure")
     numbers: dict[str, Number] = {}
-    for kind in ("checkerboard", "grid"):
+    for kind in DEFECTS:
         numbers |= {f"{kind}_{name}": _level(table, name, kind) for name in table.index}
     behind = {
         (kind, name): numbers[f"{kind}_{name}"].value - min(numbers[f"{kind}_{ours}"].value for ours in OURS)
-        for kind in ("checkerboard", "grid")
+        for kind in DEFECTS
         for name in published
     }
     blind = sum(gap >= FACTOR_DB for gap in behind.values())

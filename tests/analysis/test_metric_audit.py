@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from analysis import metric_audit
-from analysis.metric_audit import Candidate
+from analysis.metric_audit import Candidate, Design
 
 
 def pictures(count, side=40, seed=0):
@@ -23,12 +23,10 @@ def audit():
     wanted = ("periodicity_test", "tone", "cyclic_coherence", "durall_radial_profile", "stylegan3_spectrum")
     measures = [one for one in metric_audit.candidates() if one.name in wanted]
     return metric_audit.run(
-        images=pictures(64),
+        pictures(64),
         others=pictures(32, seed=1),
         seed=0,
-        levels=(-50, -30, -10),
-        draws=5,
-        size=8,
+        design=Design((-50, -30, -10), draws=5, size=8),
         measures=measures,
     )
 
@@ -60,11 +58,10 @@ def test_measures_see_what_they_are_for(audit):
 
 def test_same_seed_same_audit():
     measures = [Candidate("spread", "ours", lambda x: float(x.std()))]
-    one, two = (
-        metric_audit.run(images=pictures(20), seed=3, levels=(-20,), draws=2, size=4, measures=measures)
-        for _ in range(2)
-    )
+    design = Design((-20,), draws=2, size=4, defects=("noise", "blur"))
+    one, two = (metric_audit.run(pictures(20), seed=3, design=design, measures=measures) for _ in range(2))
     pd.testing.assert_frame_equal(one, two)
+    assert one["distortion"].tolist() == ["none", "noise", "blur"]
 
 
 def test_every_candidate_gives_finite_bins():
@@ -79,7 +76,7 @@ def test_every_candidate_gives_finite_bins():
 def test_undefined_numbers_do_not_pass_for_blindness():
     broken = [Candidate("broken", "ours", lambda x: float("nan"))]
     with pytest.raises(ValueError, match="broken: expected finite bins for a set of images, got 1 NaN"):
-        metric_audit.run(images=pictures(20), seed=0, levels=(-20,), draws=2, size=4, measures=broken)
+        metric_audit.run(pictures(20), seed=0, design=Design((-20,), draws=2, size=4), measures=broken)
 
 
 def test_images_without_contrast_leave_the_others_average():
@@ -114,4 +111,4 @@ def test_thresholds_hold_for_all_higher_levels(flagged, threshold):
 )
 def test_refuses(images, message):
     with pytest.raises(ValueError, match=message):
-        metric_audit.run(images=images, seed=0)
+        metric_audit.run(images, seed=0)
