@@ -4,7 +4,8 @@ Responds to: tone (a grid that is the same in every image); not to content tone,
 phases differ from image to image and average out; not to the border where a margin is cropped.
 Noise floor: content of variance v that is not phase-locked leaves a scatter about zero of the order of its local
 power times 1 / N over N images; the background is subtracted, so the value can be slightly negative. On 64 untouched
-photographs |value| lies below -55 dB.
+patches of 64 x 64 |value| lies below -55 dB at period 2, -45 dB at period 4 and -40 dB at period 8, where the lattice
+reaches frequencies at which photographs have more power; smaller interiors read more.
 Ground truth: `.target` is the same number of the held-out images themselves; `.residual` needs none, it is paired.
 """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+import torch
 from torch import Tensor
 
 from analysis import spectra
@@ -44,11 +45,15 @@ def content_tone(images: Tensor, period: int) -> float:
     """
     x = spectra.interior(images, period)
     side = min(PERIODS, *(length // period for length in x.shape[2:])) * period
-    tiles = _tiles(x, side, 2 * period)
-    window = spectra.hann(tuple(tiles.shape[2:]), tiles.device)
+    power, mean, seen = torch.zeros((), device=x.device), torch.zeros((), device=x.device), 0
+    for chunk in x.split(max(1, spectra.CHUNK // x[0].numel())):  # its tiles overlap: several times as many pixels
+        tiles = _tiles(chunk, side, 2 * period)
+        power = power + spectra.mean_power(tiles) * len(tiles)
+        mean, seen = mean + tiles.sum(0, keepdim=True), seen + len(tiles)
+    window = spectra.hann((side,) * (x.dim() - 2), x.device)
     # from power per frequency to squared coefficients
-    local = spectra.mean_power(tiles) * window.square().sum() / window.sum().square()
-    fixed = spectra.coefficients(tiles.mean(0, keepdim=True))[0].abs().square()
+    local = power / seen * window.square().sum() / window.sum().square()
+    fixed = spectra.coefficients(mean / seen)[0].abs().square()
     return sqrt(max(0.0, float(spectra.line_excess(local - fixed, period).sum(-1).mean())))
 
 

@@ -50,7 +50,7 @@ def cyclic_coherence(images: Tensor, period: int, *, base: Tensor | None = None)
     Raises:
         ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
     """
-    coherent, outside, _ = _powers(*_pair(images, period, base))
+    coherent, outside, _ = _powers(images, images if base is None else base, period)
     return coherent / outside if outside else 0.0
 
 
@@ -59,27 +59,26 @@ def replica_power(images: Tensor, period: int, *, base: Tensor | None = None) ->
 
     Zero insertion by s in d dimensions has s^d - 1 replicas of full power and so reads s^d - 1.
     """
-    coherent, _, baseband = _powers(*_pair(images, period, base))
+    coherent, _, baseband = _powers(images, images if base is None else base, period)
     return coherent / baseband if baseband else 0.0
 
 
-def _pair(images: Tensor, period: int, base: Tensor | None) -> tuple[Tensor, Tensor]:
-    aliases = _aliases(images, period)
-    if base is None:
-        return aliases, aliases
-    checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
-    return aliases, _aliases(base, period)
-
-
-def _powers(aliases: Tensor, base: Tensor) -> tuple[float, float, float]:
+def _powers(images: Tensor, base: Tensor, period: int) -> tuple[float, float, float]:
     """Return the coherent power outside the baseband, all power outside, and the baseband's."""
-    outside, baseband, n = aliases[:, :, 1:], base[:, :, :1], len(aliases)
-    p_out, p_base = (x.abs().square().mean(0) for x in (outside, baseband))
+    checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
+    n, sums = len(spectra.check_images(images)), []
+    size = max(1, spectra.CHUNK // images[0].numel())
+    for some, their in zip(images.split(size), base.split(size), strict=True):
+        outside = _aliases(some, period)[:, :, 1:]
+        baseband = _aliases(their, period)[:, :, :1]
+        cross = (outside * baseband.conj()).sum(0)
+        sums.append((outside.abs().square().sum(0), baseband.abs().square().sum(0), cross))
+    p_out, p_base, mean = (torch.stack(part).sum(0) / n for part in zip(*sums, strict=True))
     if n < 2:
         return nan, float(p_out.sum()), float(p_base.sum())
-    cross = (outside * baseband.conj()).mean(0).abs().square()
-    # p_out (n |C|^2 - 1) / (n - 1) with |C|^2 = cross / (p_out p_base)
-    coherent = (n * cross / p_base.clamp_min(torch.finfo(p_base.dtype).tiny) - p_out) / (n - 1)
+    # p_out (n |C|^2 - 1) / (n - 1) with |C|^2 = |mean|^2 / (p_out p_base)
+    copied = mean.abs().square() / p_base.clamp_min(torch.finfo(p_base.dtype).tiny)
+    coherent = (n * copied - p_out) / (n - 1)
     return float(coherent.sum()), float(p_out.sum()), float(p_base.sum())
 
 
@@ -112,8 +111,7 @@ def measure(trial: Trial) -> dict[str, float]:
     The last is the cleanest: what the reconstruction adds at w + 2 pi m / L that follows the *target* at w.
     """
     target, reconstruction = (
-        _aliases(spectra.interior(x, trial.period, trial.margin), trial.period)
-        for x in (trial.target, trial.reconstruction)
+        spectra.interior(x, trial.period, trial.margin) for x in (trial.target, trial.reconstruction)
     )
     pairs = {
         "reconstruction": (reconstruction, reconstruction),
@@ -122,7 +120,7 @@ def measure(trial: Trial) -> dict[str, float]:
     }
     found = {}
     for name, pair in pairs.items():
-        coherent, outside, baseband = _powers(*pair)
+        coherent, outside, baseband = _powers(*pair, trial.period)
         found[f"cyclic_coherence.{name}"] = coherent / outside if outside else 0.0
         found[f"cyclic_coherence.{name}_db"] = _decibel(coherent, baseband)
     return found

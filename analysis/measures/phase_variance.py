@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from math import nan
 
+import torch
 from torch import Tensor
 
 from analysis import spectra
@@ -27,6 +28,9 @@ UNITS = {
     "phase_variance.target": "fraction of power",
     "phase_variance.last_layer": "fraction of power",
 }
+
+# Of images relative to their root mean square: a residual that is a fixed grid has nothing else left.
+_ROUNDING = 1e-6
 
 
 def phase_variances(images: Tensor, period: int) -> Tensor:
@@ -88,6 +92,12 @@ def unbiased_phase_variance(images: Tensor, period: int) -> float:
     return ac_power / power if power else 0.0
 
 
+def _without_rounding(residual: Tensor, images: Tensor, period: int) -> Tensor:
+    """Return zeros where all that a residual has beside a fixed grid is the rounding of float32 images."""
+    variance, power = phase_variances(residual, period).mean(), images.square().mean()
+    return residual if variance > _ROUNDING**2 * power else torch.zeros_like(residual)
+
+
 def measure(trial: Trial) -> dict[str, float]:
     """Return the AC share in residual, reconstruction and target, and of the last upsampler's noise gains.
 
@@ -97,7 +107,7 @@ def measure(trial: Trial) -> dict[str, float]:
     target, reconstruction = (
         spectra.interior(x, trial.period, trial.margin) for x in (trial.target, trial.reconstruction)
     )
-    residual = reconstruction - target
+    residual = _without_rounding(reconstruction - target, target, trial.period)
     pooled = phase_variances(residual, trial.period).mean((0, 1))
     return {
         "phase_variance.residual": phase_variance(residual, trial.period),

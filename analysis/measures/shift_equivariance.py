@@ -19,7 +19,7 @@ from analysis.trial import Trial
 from toolkit import checks
 
 LABEL = "Shift equivariance"
-SOURCE = "EQ-T and EQ-T_frac of Karras et al. 2021, arXiv:2106.12423, eq. 3, on real images, peak value 1"
+SOURCE = "EQ-T and EQ-T_frac of Karras et al. 2021, arXiv:2106.12423, eq. 3, on real images, peak value 1, axis by axis"
 UNITS = {
     "shift_equivariance.integer": "dB",
     "shift_equivariance.fractional": "dB",
@@ -34,9 +34,9 @@ Network = Callable[[Tensor], Tensor]
 def shift_equivariance(network: Network, images: Tensor, period: int, *, margin: int = 0) -> tuple[float, float]:
     """Return how well the network moves with its input, by whole pixels and by half a pixel, in dB.
 
-    10 log10(1 / MSE) between network(shift x) and shift network(x): diagonal shifts by 1, L / 2 and L - 1 pixels, and
-    by half a pixel (plus multiples of L) with a 6-tap Lanczos filter. Shifted images are crops, so nothing wraps
-    around. Higher is better.
+    10 log10(1 / MSE) between network(shift x) and shift network(x): shifts by 1, L / 2 and L - 1 pixels along each axis
+    by itself, since a diagonal one would leave a checkerboard as it is, and by half a pixel on all axes (plus multiples
+    of L) with a 6-tap Lanczos filter. Shifted images are crops, so nothing wraps around. Higher is better.
 
     Args:
         network: Maps (n, C, *spatial) to the same shape, for sides that are multiples of the period.
@@ -60,26 +60,31 @@ def shift_equivariance(network: Network, images: Tensor, period: int, *, margin:
     with torch.no_grad():
         y = network(x)
         shifts = sorted({1, period // 2, period - 1} - {0, period})
+        starts = [[shift * (axis == k) for k in range(x.dim() - 2)] for shift in shifts for axis in range(x.dim() - 2)]
         # one period is cut off, which leaves room for every shift
-        whole = [_error(network, (x, y), shift, cut=period, period=period, margin=margin) for shift in shifts]
+        whole = [_error(network, (x, y), start, cut=period, period=period, margin=margin) for start in starts]
         # half_pixel starts 2.5 pixels in: the first multiple of the period beyond that, plus one half
         start = -(-2 // period) * period - 2
-        half = _error(network, (_half_pixel(x), _half_pixel(y)), start, cut=start, period=period, margin=margin)
+        pair, corner = (_half_pixel(x), _half_pixel(y)), [start] * (x.dim() - 2)
+        half = _error(network, pair, corner, cut=start, period=period, margin=margin)
     return _decibel(sum(whole) / len(whole) if whole else 0.0), _decibel(half)
 
 
-def _error(network: Network, pair: tuple[Tensor, Tensor], start: int, *, cut: int, period: int, margin: int) -> float:
+def _error(
+    network: Network, pair: tuple[Tensor, Tensor], start: list[int], *, cut: int, period: int, margin: int
+) -> float:
     """Return the MSE between the network's answer to the crop and the crop of its answer, inside the margin."""
     shape = [(side - cut) // period * period for side in pair[0].shape[2:]]
     moved, expected = (_crop(x, start, shape) for x in pair)
     inner = [side - 2 * margin for side in shape]
-    difference = _crop(network(moved), margin, inner).double() - _crop(expected, margin, inner)
+    corner = [margin] * len(inner)
+    difference = _crop(network(moved), corner, inner).double() - _crop(expected, corner, inner)
     return float(difference.square().mean())
 
 
-def _crop(x: Tensor, start: int, shape: list[int]) -> Tensor:
-    for axis, side in enumerate(shape, 2):
-        x = x.narrow(axis, start, side)
+def _crop(x: Tensor, start: list[int], shape: list[int]) -> Tensor:
+    for axis, (first, side) in enumerate(zip(start, shape, strict=True), 2):
+        x = x.narrow(axis, first, side)
     return x.contiguous()
 
 

@@ -3,7 +3,9 @@
 Responds to: tone; not to phase variance or replicas, which have zero mean per phase; to content only as far as
 it does not average out over cells and images; to the border only where the margin is too small.
 Noise floor: on constant images none (rounding, about 1e-8). On photographs content leaves sd / sqrt(cells N) per
-phase in `tone.residual_rms`; `tone.residual_rms_unbiased` is free of it.
+phase in `tone.residual_rms`. `tone.residual_rms_unbiased` is free of it where images are independent; patches of one
+photograph that overlap are not, and 32 of them leave up to 7e-4 in clean models (`paper/data/quick`). Pairs of
+different photographs alone are no way out, since a model's tone changes with their level: see `cycled_tone`.
 Ground truth: constant images have exactly 0; the residual is paired, so that the target's own grid cancels.
 """
 
@@ -99,7 +101,7 @@ def _fraction(means: Tensor) -> float:
 def unbiased_tone(images: Tensor, period: int) -> float:
     """Return `tone` without the content's contribution: 0.0 where that exceeds it, NaN for fewer than two images.
 
-    Images have independent content, so the product of the phase means of two *different* images has the square of
+    Where images have independent content, the product of the phase means of two *different* images has the square of
     the fixed grid as its expectation. This is the mean over all pairs, the average of all split halves.
 
     Raises:

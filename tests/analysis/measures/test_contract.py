@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis import spectra
 from analysis.trial import Trial
 from toolkit import catalog
 from toolkit.networks.autoencoder import Autoencoder
@@ -15,9 +16,9 @@ PACKAGE = "analysis.measures"
 NAMES = catalog.names(PACKAGE)
 
 
-def trial(upsampler="transposed_conv", *, images=4, size=48, channels=3, dims=2, seed=0):
+def trial(upsampler="transposed_conv", *, images=4, size=48, last=None, channels=3, dims=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    target = torch.rand(images, channels, *(size,) * dims, generator=generator)
+    target = torch.rand(images, channels, *(size,) * (dims - 1), last or size, generator=generator)
     torch.manual_seed(seed)
     component = catalog.load("toolkit.upsamplers", upsampler)
     factory = functools.partial(component, scale=2, spatial_dims=dims)
@@ -70,7 +71,7 @@ def test_same_trial_same_numbers(name, usual):
         {"upsampler": "max_unpool"},
         {"upsampler": "nearest_conv", "images": 1},
         {"channels": 1, "images": 2},
-        {"size": 40},
+        {"size": 40, "last": 60},
     ],
     ids=str,
 )
@@ -113,3 +114,38 @@ def test_a_diverged_reconstruction_is_refused(name, usual):
     broken[0, 0, 20, 20] = math.nan
     with pytest.raises(ValueError, match="not finite"):
         catalog.load(PACKAGE, name).measure(Trial(usual.model, usual.target, broken, 2, 4, 8))
+
+
+#: Pure functions of images and a period.
+PERIODIC = ("checkerboard_energy", "content_tone", "cyclic_coherence", "phase_variance", "tone")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 33, 47), (2, 3, 35, 33), (3, 1, 41)])
+@pytest.mark.parametrize("name", PERIODIC)
+def test_odd_sizes_are_cut_to_the_period(name, shape):
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    function = getattr(catalog.load(PACKAGE, name), name)
+    whole = images[(..., *(slice(side // 4 * 4) for side in shape[2:]))]
+    assert function(images, 4) == pytest.approx(function(whole, 4), nan_ok=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_transforms_stay_small_however_many_the_images(name, monkeypatch):
+    """Memory: no transform holds more than a chunk, or one image with its overlapping tiles."""
+    case, largest = trial(images=12), 0
+    transforms = {key: getattr(torch.fft, key) for key in ("fftn", "rfftn")}
+
+    def watched(key):
+        def transform(x, *args, **kwargs):
+            nonlocal largest
+            largest = max(largest, x.numel())
+            return transforms[key](x, *args, **kwargs)
+
+        return transform
+
+    for key in transforms:
+        monkeypatch.setattr(torch.fft, key, watched(key))
+    one = case.target[0].numel()
+    monkeypatch.setattr(spectra, "CHUNK", 2 * one)
+    catalog.load(PACKAGE, name).measure(case)
+    assert largest <= 2 * one

@@ -4,11 +4,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.phase_variance import phase_variance, phase_variances, unbiased_phase_variance
+from analysis.measures.phase_variance import measure, phase_variance, phase_variances, unbiased_phase_variance
+from analysis.trial import Trial
+from toolkit.upsamplers.nearest import Nearest
 
 
 def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Bare(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.upsamplers = [Nearest(1, 1)]
 
 
 def ones_kernel(images, kernel_size):
@@ -47,6 +55,13 @@ def test_a_fixed_grid_does_not_count():
     board = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64).repeat(16, 16)
     images = noise(20, 2, 32, 32)
     assert phase_variance(images + 5 * board, 2) == pytest.approx(phase_variance(images, 2), rel=1e-9)
+
+
+def test_the_rounding_of_a_fixed_grid_does_not_count():
+    generator = torch.Generator().manual_seed(0)
+    target, board = torch.rand(4, 1, 16, 16, generator=generator), torch.tensor([[0.01, -0.01], [-0.01, 0.01]])
+    found = measure(Trial(Bare(), target, target + board.repeat(8, 8), 2, 2, 0))
+    assert found["phase_variance.residual"] == found["phase_variance.residual_unbiased"] == 0
 
 
 def test_bilinear_by_three_is_convex_but_uneven():

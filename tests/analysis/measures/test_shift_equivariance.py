@@ -33,11 +33,13 @@ def test_padding_breaks_it_without_a_margin(photographs):
     assert shift_equivariance(mean_filter, photographs, 4)[0] < 60
 
 
-def test_a_fixed_tone_has_the_error_of_its_amplitude():
-    """A tone a (-1)^(x + y) that stays in place: a diagonal shift keeps it; vertical stripes turn over, error 4 a^2."""
-    stripes = 0.01 * (-1.0) ** torch.arange(32)
-    whole, _ = shift_equivariance(lambda x: x + stripes[: x.shape[-1]], torch.rand(2, 1, 32, 32), 2)
-    assert whole == pytest.approx(-10 * math.log10(4e-4), abs=1e-3)
+@pytest.mark.parametrize(("kind", "error"), [("stripes", 2e-4), ("checkerboard", 4e-4)])
+def test_a_fixed_tone_has_the_error_of_its_amplitude(kind, error):
+    """A grid a (-1)^x or a (-1)^(x + y) stays in place: one or both of the two shifts by a pixel are off by 2 a."""
+    columns = torch.arange(32)
+    tone = 0.01 * (-1.0) ** (columns + (columns[:, None] if kind == "checkerboard" else 0 * columns[:, None]))
+    whole, _ = shift_equivariance(lambda x: x + tone[: x.shape[-2], : x.shape[-1]], torch.rand(2, 1, 32, 32), 2)
+    assert whole == pytest.approx(-10 * math.log10(error), abs=1e-3)
 
 
 def test_replicas_show(photographs):

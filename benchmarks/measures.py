@@ -1,0 +1,216 @@
+"""What every measure reads where the answer is known, and the page docs/measures.md that says so.
+
+    OMP_NUM_THREADS=1 python benchmarks/measures.py
+
+Four networks whose artifacts are known, on 64 held-out photographs, seed 0: the identity, bilinear and
+nearest-neighbour interpolation by 4, and the identity plus a checkerboard of -40 dB. Writes benchmarks/measures.json
+and the page; the page also quotes benchmarks/calibration.json and the records under paper/data, which have commands of
+their own.
+`--page` writes the page alone, from what is committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import math
+import platform
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from calibration_records import records as calibration_records
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from analysis.distortions import checkerboard
+from analysis.tables import calibration, metric_audit, probe_agreement
+from analysis.trial import Trial
+from experiments import collect
+from experiments.paper import PAPER
+from toolkit import catalog
+from toolkit.images import photos
+from toolkit.upsampler import Upsampler
+
+HERE = Path(__file__).parent
+VALUES, PAGE = HERE / "measures.json", HERE.parent / "docs" / "measures.md"
+COMMAND = "OMP_NUM_THREADS=1 python benchmarks/measures.py"
+IMAGES, PERIOD, MARGIN, LEVEL_DB = 64, 4, 8, -40.0
+PACKAGE = "analysis.measures"
+
+
+class Known(nn.Module):
+    """A network of known artifacts: interpolation of 4 x 4 means, or the identity, plus a fixed pattern."""
+
+    def __init__(self, upsampler: str, pattern: Callable[[Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        layer: type[Upsampler] = catalog.load("toolkit.upsamplers", upsampler)
+        self.upsamplers = nn.ModuleList([layer(3, 3, scale=2) for _ in range(2)])
+        self.pattern = pattern
+
+    def encode(self, images: Tensor) -> tuple[Tensor, None]:
+        return F.avg_pool2d(images, PERIOD), None
+
+    def decode(self, latents: Tensor, contexts: None = None) -> Tensor:
+        for layer in self.upsamplers:
+            latents = layer(latents)
+        return latents + self.pattern(latents) if self.pattern else latents
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + self.pattern(images) if self.pattern else self.decode(*self.encode(images))
+
+
+def networks(images: Tensor) -> dict[str, nn.Module]:
+    """Return the networks by the title of their column."""
+    board = (checkerboard(images, LEVEL_DB, torch.Generator()) - images)[:1, :1].abs().mean()
+
+    def pattern(x: Tensor) -> Tensor:
+        rows, columns = (torch.arange(n) for n in x.shape[2:])
+        return board * (1.0 - 2 * ((rows[:, None] + columns) % 2))
+
+    return {
+        "the images": Known("bilinear", torch.zeros_like),
+        "bilinear": Known("bilinear"),
+        "nearest": Known("nearest"),
+        f"checkerboard, {LEVEL_DB:.0f} dB": Known("bilinear", pattern),
+    }
+
+
+def readings() -> dict[str, dict[str, float | None]]:
+    """Return metric to column to value; None where it is undefined or infinite."""
+    images = photos.load("test", 64, seed=0, images=IMAGES)
+    found: dict[str, dict[str, float | None]] = {}
+    for title, network in networks(images).items():
+        with torch.no_grad():
+            trial = Trial(network, images, network(images), 2, PERIOD, MARGIN)
+        for name in catalog.names(PACKAGE):
+            for metric, value in catalog.load(PACKAGE, name).measure(trial).items():
+                if isinstance(value, float):
+                    found.setdefault(metric, {})[title] = value if math.isfinite(value) else None
+    return found
+
+
+def document() -> dict[str, object]:
+    """Return the readings with what they depend on."""
+    torch.set_num_threads(1)
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    setting = {"images": IMAGES, "source": "photos, test", "size": 64, "seed": 0, "period": PERIOD, "margin": MARGIN}
+    return {"command": COMMAND, "setting": setting, "versions": versions, "readings": readings()}
+
+
+def page(values: dict[str, object]) -> str:
+    """Return docs/measures.md."""
+    found = values["readings"]
+    assert isinstance(found, dict)
+    columns = list(dict.fromkeys(title for row in found.values() for title in row))
+    parts = [INTRODUCTION.format(command=COMMAND, images=IMAGES, margin=MARGIN)]
+    parts += [_section(name, found, columns) for name in catalog.names(PACKAGE)]
+    parts += ["## Published measures, as published\n", PUBLISHED]
+    parts += [_section(name, {}, [], "analysis.measures.published") for name in catalog.names(f"{PACKAGE}.published")]
+    parts += [
+        _calibration(),
+        _companion("metric_audit", metric_audit, AUDIT),
+        _companion("probe", probe_agreement, PROBE),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _section(name: str, found: dict[str, dict[str, float | None]], columns: list[str], package: str = PACKAGE) -> str:
+    module = catalog.load(package, name)
+    text = inspect.cleandoc(module.__doc__)
+    first = text.partition("\n\n")[0].replace("\n", " ")
+    said = [f"- *{key}:* {_paragraph(text, key)}" for key in ("Responds to", "Noise floor", "Ground truth")]
+    lines = [f"### {name}\n", first + "\n", *said, f"- *Source:* {module.SOURCE}.\n"]
+    rows = [
+        [f"`{metric}`", unit, *(_number(found.get(metric, {}).get(title)) for title in columns)]
+        for metric, unit in module.UNITS.items()
+        if metric in found
+    ]
+    arrays = [f"`{metric}` ({unit})" for metric, unit in module.UNITS.items() if metric not in found]
+    if rows:
+        lines.append(_table(["metric", "unit", *columns], rows))
+    if arrays:
+        lines.append(f"{'Arrays: ' if columns else ''}{', '.join(arrays)}.\n")
+    return "\n".join(lines)
+
+
+def _paragraph(text: str, key: str) -> str:
+    """Return what a docstring says after `key:`, up to the next key or paragraph."""
+    match = re.search(rf"^{key}: (.*?)(?=^[A-Z][a-z]+(?: [a-z]+)?: |^$|\Z)", text, re.MULTILINE | re.DOTALL)
+    return " ".join(match.group(1).split()) if match else "-"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2e}" if value and not 0.01 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _framed(table: pd.DataFrame) -> str:
+    return _table(list(table.columns), [list(row) for row in table.itertuples(index=False)])
+
+
+def _calibration() -> str:
+    known = json.loads((HERE / "calibration.json").read_text())
+    how = CALIBRATION.format(command=known["command"], draws=_draws(known), cpu=round(known["cpu_seconds"] / 60))
+    return f"{how}\n{_framed(calibration.build(calibration_records()))}\n{calibration.CAPTION}\n"
+
+
+def _draws(known: dict[str, list[dict[str, int]]]) -> int:
+    return min(cell["draws"] for cell in known["cells"] if "draws" in cell)
+
+
+def _companion(name: str, table: object, heading: str) -> str:
+    """Return a section from committed records; nothing where there are none."""
+    folder = PAPER / "data" / name
+    if not folder.is_dir():
+        return ""
+    build, caption = table.build, table.CAPTION  # type: ignore[attr-defined]
+    return f"{heading}\n{_framed(build(collect.load(folder)))}\n{caption}\n"
+
+
+INTRODUCTION = """# What the measures measure
+
+Made by `{command}`; do not edit. One section per file of
+`analysis/measures`: what it responds to, units, noise floor, value on the ground truth, and what it reads of four
+networks whose artifacts are known, on {images} held-out patches of 64 x 64 from two photographs (seed 0, period 4,
+margin {margin}; values and versions in `benchmarks/measures.json`): *the images* themselves, *bilinear* and *nearest*-neighbour interpolation of 4 x 4 means,
+and the images plus a *checkerboard* of 1 % of their contrast. A dash: undefined, infinite, or not a number by design.
+
+Five kinds of artifact are never mixed in one number: tone, phase variance, replicas, content tone, border.
+"""
+PUBLISHED = "Re-implemented from the formulas with their defects, for comparison and never for judging.\n"
+CALIBRATION = """## Calibration of the grid test
+
+`{command}` ({draws:,} draws a cell, {cpu} CPU minutes, machine and versions in `benchmarks/calibration.json`), then
+`python benchmarks/calibration_records.py` for the paper.
+"""
+AUDIT = """## Every measure against known defects
+
+`checkerscope metric-audit --publish`; all rates in `paper/data/metric_audit/metric_audit.csv`.
+"""
+PROBE = """## The decoder probe against photographs
+
+`checkerscope study configs/probe.toml`, then `checkerscope collect configs/probe.toml --publish`; every model's
+numbers in `paper/data/probe/values.csv`.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--page", action="store_true", help="only write the page, from the committed numbers")
+    if not parser.parse_args().page:
+        VALUES.write_text(json.dumps(document(), indent=1, allow_nan=False) + "\n")
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(json.loads(VALUES.read_text())))
+
+
+if __name__ == "__main__":
+    main()
