@@ -12,6 +12,7 @@ their own.
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import json
 import math
@@ -34,13 +35,14 @@ from experiments import collect
 from experiments.paper import PAPER
 from toolkit import catalog
 from toolkit.images import photos
+from toolkit.networks.autoencoder import Autoencoder
 from toolkit.upsampler import Upsampler
 
 HERE = Path(__file__).parent
 VALUES, PAGE = HERE / "measures.json", HERE.parent / "docs" / "measures.md"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/measures.py"
 IMAGES, PERIOD, MARGIN, LEVEL_DB = 64, 4, 8, -40.0
-PACKAGE = "analysis.measures"
+PACKAGE, PUBLISHED = "analysis.measures", "analysis.measures.published"
 
 
 class Known(nn.Module):
@@ -87,10 +89,33 @@ def readings() -> dict[str, dict[str, float | None]]:
     for title, network in networks(images).items():
         with torch.no_grad():
             trial = Trial(network, images, network(images), 2, PERIOD, MARGIN)
-        for name in catalog.names(PACKAGE):
-            for metric, value in catalog.load(PACKAGE, name).measure(trial).items():
-                if isinstance(value, float):
-                    found.setdefault(metric, {})[title] = value if math.isfinite(value) else None
+        for package in (PACKAGE, PUBLISHED):
+            for name in catalog.names(package):
+                for metric, value in catalog.load(package, name).measure(trial).items():
+                    if isinstance(value, float):
+                        found.setdefault(metric, {})[title] = value if math.isfinite(value) else None
+    return found
+
+
+def padding() -> dict[str, dict[str, float]]:
+    """Return how far padding reaches into the study's autoencoder, by upsampler, untrained and in float64.
+
+    `reach`: pixels from the border beyond which nothing changes by more than 1e-14 when a patch of 64 is cut out of a
+    larger one; `beyond_16` and `beyond_20`: largest change there, in image units.
+    """
+    large = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0)).double()
+    found = {}
+    for name in catalog.names("toolkit.upsamplers"):
+        layer = functools.partial(catalog.load("toolkit.upsamplers", name), scale=2)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = Autoencoder(layer, width=8, latent_channels=8).double().eval()
+        with torch.no_grad():
+            inner = network(large)[..., 64:128, 64:128]
+            change = (network(large[..., 64:128, 64:128].contiguous()) - inner).abs().amax((0, 1))
+        inside = [float(change[m : 64 - m, m : 64 - m].max()) for m in range(32)]
+        reach = max((m + 1 for m in range(32) if inside[m] > 1e-14), default=0)
+        found[name] = {"reach": reach, "beyond_16": inside[16], "beyond_20": inside[20]}
     return found
 
 
@@ -99,19 +124,27 @@ def document() -> dict[str, object]:
     torch.set_num_threads(1)
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     setting = {"images": IMAGES, "source": "photos, test", "size": 64, "seed": 0, "period": PERIOD, "margin": MARGIN}
-    return {"command": COMMAND, "setting": setting, "versions": versions, "readings": readings()}
+    return {"command": COMMAND, "setting": setting, "versions": versions, "readings": readings(), "padding": padding()}
 
 
 def page(values: dict[str, object]) -> str:
     """Return docs/measures.md."""
-    found = values["readings"]
+    found, reached = values["readings"], values["padding"]
     assert isinstance(found, dict)
+    assert isinstance(reached, dict)
     columns = list(dict.fromkeys(title for row in found.values() for title in row))
-    parts = [INTRODUCTION.format(command=COMMAND, images=IMAGES, margin=MARGIN)]
-    parts += [_section(name, found, columns) for name in catalog.names(PACKAGE)]
-    parts += ["## Published measures, as published\n", PUBLISHED]
-    parts += [_section(name, {}, [], "analysis.measures.published") for name in catalog.names(f"{PACKAGE}.published")]
-    parts += [
+    rows = [
+        [name, "all" if row["reach"] > 31 else str(row["reach"]), _number(row["beyond_16"]), _number(row["beyond_20"])]
+        for name, row in sorted(reached.items(), key=lambda item: -item[1]["reach"])
+        if row["reach"] > 16
+    ]
+    least = max(row["reach"] for row in reached.values() if row["reach"] <= 16)
+    parts = [
+        INTRODUCTION.format(command=COMMAND, images=IMAGES, margin=MARGIN),
+        *(_section(PACKAGE, name, found, columns) for name in catalog.names(PACKAGE)),
+        AS_PUBLISHED,
+        *(_section(PUBLISHED, name, found, columns) for name in catalog.names(PUBLISHED)),
+        PADDING.format(least=least) + _table(["upsampler", "reach", "beyond 16", "beyond 20"], rows),
         _calibration(),
         _companion("metric_audit", metric_audit, AUDIT),
         _companion("probe", probe_agreement, PROBE),
@@ -119,7 +152,7 @@ def page(values: dict[str, object]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _section(name: str, found: dict[str, dict[str, float | None]], columns: list[str], package: str = PACKAGE) -> str:
+def _section(package: str, name: str, found: dict[str, dict[str, float | None]], columns: list[str]) -> str:
     module = catalog.load(package, name)
     text = inspect.cleandoc(module.__doc__)
     first = text.partition("\n\n")[0].replace("\n", " ")
@@ -134,7 +167,7 @@ def _section(name: str, found: dict[str, dict[str, float | None]], columns: list
     if rows:
         lines.append(_table(["metric", "unit", *columns], rows))
     if arrays:
-        lines.append(f"{'Arrays: ' if columns else ''}{', '.join(arrays)}.\n")
+        lines.append(f"Arrays: {', '.join(arrays)}.\n")
     return "\n".join(lines)
 
 
@@ -178,15 +211,26 @@ def _companion(name: str, table: object, heading: str) -> str:
 
 INTRODUCTION = """# What the measures measure
 
-Made by `{command}`; do not edit. One section per file of
-`analysis/measures`: what it responds to, units, noise floor, value on the ground truth, and what it reads of four
-networks whose artifacts are known, on {images} held-out patches of 64 x 64 from two photographs (seed 0, period 4,
-margin {margin}; values and versions in `benchmarks/measures.json`): *the images* themselves, *bilinear* and *nearest*-neighbour interpolation of 4 x 4 means,
-and the images plus a *checkerboard* of 1 % of their contrast. A dash: undefined, infinite, or not a number by design.
+Made by `{command}`; do not edit. One section per file of `analysis/measures`:
+what it responds to, units, noise floor, value on the ground truth, and what it reads of four networks whose artifacts
+are known, on {images} held-out patches of 64 x 64 from two photographs (seed 0, period 4, margin {margin}; values and
+versions in `benchmarks/measures.json`): *the images* themselves, *bilinear* and *nearest*-neighbour interpolation of
+4 x 4 means, and the images plus a *checkerboard* of 1 % of their contrast. A dash: undefined, infinite, or not a
+number by design.
 
 Five kinds of artifact are never mixed in one number: tone, phase variance, replicas, content tone, border.
 """
-PUBLISHED = "Re-implemented from the formulas with their defects, for comparison and never for judging.\n"
+AS_PUBLISHED = """## Published measures, as published
+
+Re-implemented from the formulas with their defects, for comparison and never for judging.
+"""
+PADDING = """## How far padding reaches
+
+Pixels from the border up to which a patch of 64 x 64 looks different when it is cut out of a larger one, in the study's
+autoencoder of two stages, untrained, and the largest change beyond 16 and 20 pixels in image units. Those that are not
+listed reach {least} pixels at most, so that a margin of 16 is enough for them.
+
+"""
 CALIBRATION = """## Calibration of the grid test
 
 `{command}` ({draws:,} draws a cell, {cpu} CPU minutes, machine and versions in `benchmarks/calibration.json`), then
