@@ -12,11 +12,12 @@ CAPTION = (
     "Whole networks. MACs: multiply-accumulates of one image's forward pass, those of convolutions and matrix products"
     " (interpolations, Fourier transforms and samplings are not counted). Memory: largest sum of tensors alive at once"
     " in one training step. Time: processor time of one training step on one core, of one machine and not reproducible;"
-    " compare it within the table. Flat tone: RMS of the phase means on constant images; tone: the same of the residual"
-    " on photographs, split-half noise removed; before and after the few steps. Arms that see the encoder stand last."
+    " compare it within the table. Flat tone: RMS of the phase means on constant images, in image units; tone: the same"
+    " of the residual on photographs, split-half noise removed; before (0) and after the few steps. Arms marked * see the"
+    " encoder's features or indices."
 )
 NEEDS = ("machine", "tone.flat_rms")
-TONES = ("flat tone at start", "flat tone", "tone at start", "tone")
+TONES = {"flat tone 0": "flat tone at start", "flat tone": "flat tone", "tone 0": "tone at start", "tone": "tone"}
 
 
 def build(records: Records) -> pd.DataFrame:
@@ -27,13 +28,12 @@ def build(records: Records) -> pd.DataFrame:
     numbers = main_results.numbers(records)
     rows = [
         {
-            "arm": row["arm"],
+            "arm": row["arm"] + " *" * row["sees encoder"],
             "parameters": f"{row['parameters']:,}",
             "MACs (M)": f"{row['macs'] / 1e6:.1f}",
             "memory (MB)": f"{machine['step_memory_mb'][row['arm']]:.0f}",
             "step (ms)": f"{machine['step_ms'][row['arm']]:.0f}",
-            **{column: _number(row[column]) for column in TONES if column in row},
-            "sees encoder": "yes" if row["sees encoder"] else "",
+            **{column: _number(row[known]) for column, known in TONES.items() if known in row},
         }
         for _, row in numbers.iterrows()
         if row["arm"] in machine.index

@@ -16,7 +16,7 @@ class Lanczos(FilterUpsampler):
     """
 
     label = "Lanczos"
-    source = "Duchon 1979, doi:10.1175/1520-0450(1979)018<1016:LFIOAT>2.0.CO;2"
+    source = "Duchon 1979, J. Applied Meteorology 18:1016"
     linear = True
     convex = False
     layouts = ("conv",)
