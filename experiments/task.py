@@ -255,7 +255,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     failures: dict[str, str] = {}
     held_out = build.data(spec, "test").first(asked["images"])
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
-    network = _architecture(spec, held_out)
+    network = architecture(spec, held_out)
     for step in record["kept"]:
         whole = [name for name in due if name not in failures]
         network.load_state_dict(tensors_from_bytes(store.load(spec.id, weights_name(step))))
@@ -271,7 +271,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     return list(failures.values())
 
 
-def _architecture(spec: RunSpec, held_out: build.Data) -> torch.nn.Module:
+def architecture(spec: RunSpec, held_out: build.Data) -> torch.nn.Module:
     """Return a network into which the run's weights fit; what a remedy changes of it does not hang on weights."""
     network = build.model(spec, held_out)
     return network if spec.cure is None else build.cured(spec, network, held_out, fit=False)
