@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,15 +165,17 @@ def _full(body: dict[str, Any]) -> str:
 
     claim, verdict = body["claim"], body["verdict"]
     rows = [{"number": name, "value": _number(number)} for name, number in verdict["numbers"].items()]
-    parts = [
-        f"{claim['name']} ({claim['source']}): {verdict['verdict'].upper()}",
-        f"Claim: {claim['statement']}",
-        columns(rows),
-        f"Why: {verdict['why']}",
-    ]
-    if verdict["corrected"]:
-        parts.append(f"Better: {verdict['corrected']}")
-    return fit("\n".join(parts))
+    before = {"Claim": claim["statement"], "Theirs": claim["their_setting"], "Ours": claim["our_setting"]}
+    after = {"Why": verdict["why"], "Better": verdict["corrected"]}
+    parts = [f"{claim['name']} ({claim['source']}): {verdict['verdict'].upper()}", *_paragraphs(before)]
+    lines = [line for part in (*parts, columns(rows), *_paragraphs(after)) for line in part.split("\n")]
+    return "\n".join(fit(line) for line in lines)
+
+
+def _paragraphs(told: dict[str, str]) -> list[str]:
+    """Return what there is to tell, each folded to the terminal."""
+    width = shutil.get_terminal_size().columns
+    return [textwrap.fill(f"{word}: {text}", width, subsequent_indent="  ") for word, text in told.items() if text]
 
 
 def _number(number: dict[str, Any]) -> str:

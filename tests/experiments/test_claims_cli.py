@@ -74,8 +74,7 @@ def test_a_verdict_is_shown_in_full_where_it_is_asked_for(package: Package, caps
     package("sum_of_two")
     assert judge("sum_of_two") == 0
     out = capsys.readouterr().out
-    assert "sum_of_two (founding article, section 2.1): FAILS" in out
-    assert "Two and two make five." in out
+    assert "sum_of_two (founding article, section 2.1): FAILS\nClaim: Two and two make five.\n" in out
     assert "4, 95 % interval 2.73 to 5.27, n = 2" in out
     assert "Better: They make four." in out
 
