@@ -138,6 +138,7 @@ def run(
     others: Tensor | None = None,
     design: Design | None = None,
     measures: Sequence[Candidate] | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Return how often each measure flags sets of images, per distortion and level.
 
@@ -148,6 +149,7 @@ def run(
         others: Photographs for the false-positive rate, best of other scenes; the second half of `images` if not given.
         design: What is injected; `Design()` by default.
         measures: `candidates()` by default.
+        report: Told what comes next.
 
     Returns:
         Columns `measure`, `origin`, `distortion` ("none" for the false-positive rate), `level_db` (NaN for "none"),
@@ -161,12 +163,14 @@ def run(
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     chosen = candidates() if measures is None else list(measures)
+    report("clean photographs")
     clean = list(_sets(images, 8 * design.draws, design.size, rng))
     foreign = list(_sets(others, 3 * design.draws, design.size, rng))
     fresh = list(_sets(images, design.draws, design.size, rng))
     rules = [_rule(candidate, clean) for candidate in chosen]
     rows = [_row(rule, "none", np.nan, foreign) for rule in rules]
     for name in design.defects:
+        report(name)
         distort = (distortions.ARTIFACTS | distortions.OTHERS)[name]
         for level in design.levels:
             changed = [distort(x, level, generator) for x in fresh]

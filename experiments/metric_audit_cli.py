@@ -25,18 +25,22 @@ def metric_audit(draws: int, seed: int, results: Path, publish: bool) -> None:
 
     Ours and the published ones side by side: detection thresholds, false positives, what each confuses.
     """
+    import torch
+
     from analysis import metric_audit as audit
     from analysis.records import Records
     from analysis.tables import metric_audit as table
     from experiments import collect, paper, terminal
     from toolkit import catalog
 
+    torch.set_num_threads(1)  # numbers depend on it
     photographs = catalog.load("toolkit.images", "photos")
     found = audit.run(
         photographs.load("train", 64),
         others=photographs.load("test", 64),
         seed=seed,
         design=audit.Design(draws=draws),
+        report=lambda line: click.echo(f"  {line}", err=True),
     )
     question = "Which measure sees which defect, from what level on?"
     records = Records(tables={STUDY: found}, study=STUDY, question=question)
