@@ -11,6 +11,8 @@ import click
 
 from experiments.cli import cli
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class _Stopped(BaseException):
     """A termination signal arrived."""
@@ -22,8 +24,9 @@ class _Stopped(BaseException):
 def main() -> None:
     """Run the command line and exit with the code of `run`."""
     _open_standard_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    for number in STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays ignored
+            signal.signal(number, _stop)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -57,8 +60,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _stop(number: int, frame: object) -> None:
-    signal.signal(number, lambda n, f: os._exit(128 + n))  # a second signal ends it at once
-    raise _Stopped(number)
+    for any_number in STOPPING:  # a second signal ends it at once
+        signal.signal(any_number, lambda n, f: os._exit(128 + n))
+    raise KeyboardInterrupt if number == signal.SIGINT else _Stopped(number)
 
 
 def _stopped(how: str, number: int) -> int:

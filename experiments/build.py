@@ -40,8 +40,23 @@ class Data:
         return Data(inputs, inputs if self.targets is self.inputs else self.targets[:count])
 
 
+def fingerprint(spec: RunSpec) -> str:
+    """Return a digest of the user's files that a run's images come from, of both splits; empty where there are none."""
+    return _fingerprint(spec.images.source.name, json.dumps(spec.images.source.options, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=4)
+def _fingerprint(name: str, options: str) -> str:
+    source = catalog.load("toolkit.images", name)
+    return source.fingerprint(json.loads(options).get(source.NEEDS, "")) if hasattr(source, "NEEDS") else ""
+
+
 def data(spec: RunSpec, split: str) -> Data:
-    """Return the data of one split; a worker process keeps the last few, since its runs share them."""
+    """Return the data of one split; a worker process keeps the last few, since its runs share them.
+
+    Raises:
+        ValueError: If the source says so, or its files change while they are read.
+    """
     options = json.dumps(spec.images.source.options, sort_keys=True)
     classes = spec.train.loss == "cross_entropy"
     return _data(spec.images.source.name, options, spec.images.size, spec.images.seed, split, classes)
@@ -49,8 +64,10 @@ def data(spec: RunSpec, split: str) -> Data:
 
 @functools.lru_cache(maxsize=4)
 def _data(name: str, options: str, size: int, seed: int, split: str, classes: bool) -> Data:
-    source, own = catalog.load("toolkit.images", name), json.loads(options)
+    source, own, before = catalog.load("toolkit.images", name), json.loads(options), _fingerprint(name, options)
     inputs = source.load(split, size, seed=seed, **own)
+    if before != _fingerprint.__wrapped__(name, options):
+        raise ValueError(f"images: {name}: expected files that stay as they are, got changes while they were read")
     if not classes:
         return Data(inputs, inputs)
     one_hot = F.one_hot(source.labels(split, size, seed=seed, **own), source.CLASSES).movedim(-1, 1)

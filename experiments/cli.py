@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.options import as_json, study_options, working_options
+from experiments.options import as_json, strict, study_options, working_options
 
 if TYPE_CHECKING:
     from experiments.session import Session
@@ -106,6 +106,7 @@ def list_components(kind: str | None, as_json: bool) -> None:
 @study_options
 @working_options
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
+@strict
 @click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
 @as_json
 def run(
@@ -199,6 +200,7 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
 @cli.command()
 @study_options
 @working_options
+@strict
 @click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"

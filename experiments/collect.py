@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.records import VALUE_COLUMNS, Records
+from experiments import continuity
 from experiments import store as files
 from experiments.grid import Grid, Run, name_of
+from experiments.manifest import PLAIN_NAME
 from experiments.store import Store, StoreError
 from toolkit import catalog
 
@@ -79,8 +81,9 @@ def collect(grid: Grid, store: Store) -> Records:
     """Return the records of a study's committed runs; damaged runs are left out, never guessed.
 
     Raises:
-        StoreError: If no run is committed.
+        StoreError: If no run is committed, or runs of one image source saw different images.
     """
+    continuity.refuse_mixed_images(grid, store)
     rows: list[dict[str, Any]] = []
     machine: list[dict[str, Any]] = []
     values: list[tuple[str, int, str, float]] = []
@@ -186,13 +189,33 @@ def load(folder: Path) -> Records:
     """Return the records of a folder.
 
     Raises:
-        StoreError: If a file is missing or its hash differs from the manifest.
+        StoreError: If a file is missing, its hash differs from the manifest, or it is not what `save` writes.
     """
     contents = {}
-    for name, expected in files.unsealed(folder / "manifest.json").items():
+    for name, expected in manifest(folder).items():
         contents[name] = files.read(folder / name)
         if files.digest(contents[name]) != expected:
             raise StoreError(f"{folder / name}: its SHA-256 differs from manifest.json; collect again")
+    try:
+        return _parse(contents)
+    except (TypeError, KeyError, ValueError, RecursionError) as error:  # whole, and yet not what `save` writes
+        raise StoreError(f"{folder}: no records ({type(error).__name__}: {error}); collect again") from None
+
+
+def manifest(folder: Path) -> dict[str, str]:
+    """Return the digests of a folder of records, by file name.
+
+    Raises:
+        StoreError: If there are none, they are damaged, or a name would lead out of the folder.
+    """
+    path = folder / "manifest.json"
+    found = files.unsealed(path)
+    if not isinstance(found, dict) or not all(PLAIN_NAME.fullmatch(name) for name in found):
+        raise StoreError(f"{path}: expected plain file names and digests, got {str(found)[:80]!r}; collect again")
+    return found
+
+
+def _parse(contents: Mapping[str, bytes]) -> Records:
     read = {Path(name).stem: _read_csv(data) for name, data in contents.items() if name.endswith(".csv")}
     main: dict[str, Any] = {name: read.pop(name) for name in ("runs", "values") if name in read}
     main["arrays"] = files.read_npz(contents["arrays.npz"]) if "arrays.npz" in contents else {}

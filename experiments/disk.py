@@ -23,7 +23,7 @@ def write(path: Path, data: bytes) -> None:
     """Put `data` under `path` so that a reader sees the old file or the whole new one, whenever the power fails."""
     make_folder(path.parent)
     for orphan in path.parent.glob(f".tmp-*-{glob.escape(path.name)}"):
-        if _is_orphan(orphan.name):
+        if _alive(orphan.name) is False:
             remove(orphan)
     temporary = path.with_name(f".tmp-{owner()}-{path.name}")
     try:
@@ -106,16 +106,21 @@ def owner() -> str:
     return f"{hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]}-{os.getpid()}"
 
 
-def _is_orphan(name: str) -> bool:
-    """Return whether the process that wrote `.tmp-<machine>-<pid>-...` is dead; of other machines nobody knows."""
+def is_written(name: str) -> bool:
+    """Return whether a living process of this machine writes the temporary file `.tmp-<machine>-<pid>-...`."""
+    return _alive(name) is True
+
+
+def _alive(name: str) -> bool | None:
+    """Return whether the process that wrote a temporary file lives; None of other machines', where nobody knows."""
     machine, _, rest = name.removeprefix(".tmp-").partition("-")
     pid = rest.partition("-")[0]
-    if machine != owner().partition("-")[0] or not pid.isdigit():
-        return False
+    if machine != owner().partition("-")[0] or not pid.isdecimal():
+        return None
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
         return False
-    return False
+    except (OSError, OverflowError, ValueError):
+        return None
+    return True

@@ -24,7 +24,8 @@ def start_worker() -> None:
         _Duty.signal_received = number
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ask)
+        if signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays ignored
+            signal.signal(number, ask)
 
 
 @contextlib.contextmanager

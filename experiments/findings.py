@@ -51,9 +51,16 @@ def look(folder: Path) -> tuple[list[str], str]:
         OSError: If it cannot be read.
     """
     with os.scandir(folder) as entries:
-        seen = sorted((entry.name, entry.stat()) for entry in entries)
+        seen = sorted((entry.name, _stat(entry)) for entry in entries)
     stamps = [(name, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for name, s in seen]
     return [name for name, _ in seen], hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:  # a link that leads nowhere, or in a circle
+        return entry.stat(follow_symlinks=False)
 
 
 def recall(store: Store) -> None:

@@ -10,6 +10,10 @@ import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
+strict = click.option(
+    "--strict", is_flag=True, help="Refuse to add to runs that other code, versions, threads or machines have made."
+)
+
 
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a config argument and the options that every study command has."""

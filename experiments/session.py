@@ -15,7 +15,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from experiments import collect, config, findings, paper, provenance, runner, terminal
+from experiments import collect, config, continuity, findings, paper, provenance, runner, terminal, verify
 from experiments import store as files
 from experiments.grid import Grid, Run
 from experiments.job_array import Shard
@@ -39,10 +39,18 @@ class Session:
     store: Store
     workers: Workers = field(default_factory=Workers)
     shard: Shard = field(default_factory=Shard)
+    strict: bool = False
 
     @classmethod
     def open(
-        cls, path: Path, overrides: tuple[str, ...], results: Path, *, shard: str | None = None, **workers: Any
+        cls,
+        path: Path,
+        overrides: tuple[str, ...],
+        results: Path,
+        *,
+        shard: str | None = None,
+        strict: bool = False,
+        **workers: Any,
     ) -> Session:
         """Return the session of a config file.
 
@@ -53,7 +61,7 @@ class Session:
         study = config.read(path, overrides)
         store = Store(results, study.study.name)
         findings.recall(store)
-        return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard))
+        return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard), strict)
 
     @property
     def name(self) -> str:
@@ -74,14 +82,15 @@ class Session:
         """Train every run that is not finished; what is finished is never touched. Return one line per failed run.
 
         Raises:
-            ValueError: If the device is absent, an arm cannot be built, the grid is large and not allowed, or the
-                results folder cannot be written to.
+            ValueError: If the device is absent, an arm cannot be built, the grid is large and not allowed, the results
+                folder cannot be written to, or what is there was made otherwise (see `continuity.compare`).
             StoreError: If the disk fails.
         """
         if len(self) > LARGE and not allow_large:
             raise ValueError(f"{self.name}: {len(self)} runs; pass --yes to start more than {LARGE}")
         self.store.prepare()
         due = [not self.store.is_finished(run.spec.id) for run in self.runs()]
+        self._look_back(due)
         if not any(due):
             return []
         self._vet(compress(self.runs(), due))
@@ -104,6 +113,16 @@ class Session:
                     yield from (Call(spec.id, train_run, (spec.canonical, place)) for spec in group)
                 else:
                     yield Call(first, train_group, (tuple(s.canonical for s in group), place), tuple(others))
+
+    def _look_back(self, due: list[bool]) -> None:
+        """Name what is damaged, and what finished runs were made of or with that is otherwise now, or refuse it."""
+        lines = [f"damaged: {line}; it is made again" for line in verify.damage(self.store)]
+        finished = list(compress(self.runs(), (not is_due for is_due in due)))
+        if finished and (any(due) or self.strict):
+            changes = continuity.compare(finished, self.store, self._place(), strict=self.strict)
+            lines += [f"warning: {line}" for line in changes]
+        for line in lines:
+            click.echo(line, err=True)
 
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
@@ -198,7 +217,7 @@ class Session:
         state = state or self.progress()
         words = ("done", "diverged", "failed", "missing")
         parts = [f"{getattr(state, word)} {word}" for word in words if getattr(state, word) or word == "done"]
-        strangers = f"; {len(state.strangers)} stored runs belong to another config" if state.strangers else ""
+        strangers = continuity.strangers(self.grid, state.strangers, self.store)
         return f"{self.name}: {', '.join(parts)} of {state.total} runs{strangers}"
 
     # records and paper

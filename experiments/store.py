@@ -25,45 +25,15 @@ import numpy as np
 
 from experiments import disk
 from experiments.disk import write
-from experiments.encoding import digest, npz, read_npz, sealed, to_json, unseal
+from experiments.encoding import digest, npz, read_npz, sealed, to_json
 from experiments.findings import Finding, Findings, look
+from experiments.manifest import BESIDE, FORMAT, MANIFEST, StoreError, examine, read, unsealed
 
 __all__ = ["Store", "StoreError", "digest", "npz", "read", "read_npz", "sealed", "to_json", "unsealed", "write"]
 
-FORMAT = 1
 RUN_ID = re.compile(r"[0-9a-f]{12}")
-#: The manifest, and what lies beside a run because it tells of the machine and not of the result.
-MANIFEST, BESIDE = "run.json", "environment.json"
-#: A name inside a manifest is looked up in its own folder and nowhere else.
-PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-
-class StoreError(Exception):
-    """Something stored is missing, damaged or of another version; the message names it."""
-
-
-def read(path: Path) -> bytes:
-    """Return a file's bytes.
-
-    Raises:
-        StoreError: If it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def unsealed(path: Path) -> Any:
-    """Return the body of a sealed JSON file.
-
-    Raises:
-        StoreError: If it is missing or a bit of it has changed.
-    """
-    try:
-        return unseal(read(path))
-    except (ValueError, RecursionError):
-        raise StoreError(f"{path}: damaged; delete it and run again") from None
+#: Written and removed to learn whether the folder can be written to.
+PROBE = ".probe"
 
 
 class Store:
@@ -82,8 +52,8 @@ class Store:
         try:
             for name in ("runs", "work", "measures"):
                 disk.make_folder(self.root / name)
-            write(self.root / "runs" / ".probe", b"")
-            disk.remove(self.root / "runs" / ".probe")
+            write(self.root / "runs" / PROBE, b"")
+            disk.remove(self.root / "runs" / PROBE)
         except OSError as error:
             where = f"{self.root}: not writable ({error.strerror})"
             raise ValueError(f"{where}; choose another folder with --results") from None
@@ -154,29 +124,8 @@ class Store:
         except OSError as error:
             return Finding("", (f"{folder}: no such run ({error.strerror})",), "", None)
         if run not in self.seen or self.seen[run].stamp != stamp:
-            self.seen.add(run, stamp, self._examine(folder, present))
+            self.seen.add(run, stamp, examine(folder, present))
         return self.seen[run]
-
-    def _examine(self, folder: Path, present: list[str]) -> tuple[list[str], dict[str, Any]]:
-        try:
-            manifest = unsealed(folder / MANIFEST)
-            files = dict(manifest["files"])
-        except (StoreError, TypeError, KeyError, ValueError):
-            return [f"{folder / MANIFEST}: {'damaged' if MANIFEST in present else 'missing'}"], {}
-        if manifest.get("format") != FORMAT:
-            got = f"format {manifest.get('format')!r}, this version reads {FORMAT}"
-            return [f"{folder / MANIFEST}: {got}; use the version that wrote it"], manifest
-        found = [f"{folder / name}: unexpected file" for name in present if name not in {*files, MANIFEST, BESIDE}]
-        for name, expected in files.items():
-            if not PLAIN_NAME.fullmatch(name):
-                found.append(f"{folder / MANIFEST}: odd file name {name!r}")
-            elif name not in present:
-                found.append(f"{folder / name}: missing")
-            elif digest(read(folder / name)) != expected:
-                found.append(f"{folder / name}: its SHA-256 differs from the manifest")
-        if not found and files.get("spec.json", "")[:12] != folder.name:
-            found.append(f"{folder}/spec.json: belongs to another run")
-        return found, manifest
 
     def runs(self) -> list[str]:
         """Return the ids of all run folders, whatever their state."""
@@ -229,9 +178,10 @@ class Store:
     def load_checkpoint(self, run: str) -> bytes | None:
         """Return the latest intact checkpoint of a run, or None; damaged ones are passed over."""
         for path in reversed(self.checkpoints(run)):  # by step: clocks go wrong
-            data = read(path)
-            if digest(data) == path.name.split(".")[1]:
-                return data
+            with contextlib.suppress(StoreError):
+                data = read(path)
+                if digest(data) == path.name.split(".")[1]:
+                    return data
         return None
 
     def checkpoints(self, run: str) -> list[Path]:
@@ -252,15 +202,16 @@ class Store:
 
     def measure_stamp(self, run: str, name: str) -> Any:
         """Return what a measure's stored numbers were made from, or None where they are absent or damaged."""
-        found = self._measure(run, name)
+        found = self.measured(run, name)
         return None if found is None else found[0].get("stamp")
 
     def load_measure(self, run: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """Return a measure's body and arrays, or None where it is absent or damaged (it is then measured again)."""
-        found = self._measure(run, name)
+        found = self.measured(run, name)
         return None if found is None else (found[0], read_npz(found[1]) if found[1] else {})
 
-    def _measure(self, run: str, name: str) -> tuple[dict[str, Any], bytes] | None:
+    def measured(self, run: str, name: str) -> tuple[dict[str, Any], bytes] | None:
+        """Return a measure's body and its arrays as stored, or None where any of it is absent or damaged."""
         folder = self.root / "measures" / run
         try:
             body = unsealed(folder / f"{name}.json")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import re
 import time
 import traceback
 from dataclasses import dataclass
@@ -13,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from experiments import build, provenance
+from experiments import build, failure, provenance
 from experiments.config import RunSpec
 from experiments.duty import is_told_to_stop, leave_if_told, on_duty
 from experiments.duty import start_worker as start_worker
@@ -28,9 +27,6 @@ from toolkit.training import engine, loop
 
 #: Seconds of training between two checkpoints.
 CHECKPOINT_SECONDS = 5.0
-#: Errors that say that the disk is full or broken: the next run would meet them too.
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
-ADDRESS = re.compile("0x[0-9a-f]{6,}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
         resume=state,
     )
     steps = outcome.step - (int(state["step"]) if state else 0)
-    taken = speed(steps, time.monotonic() - began, time.process_time() - worked)
+    taken = speed(steps, max(0.0, time.monotonic() - began), time.process_time() - worked)  # clocks go wrong
     beside = {**provenance.environment(str(device)), **conditions, **taken, "step_memory_mb": memory}
     return commit(keeper, outcome, cost, beside)
 
@@ -124,9 +120,21 @@ def commit(keeper: _Keeper, outcome: engine.Outcome, cost: dict[str, int], besid
     kept = keeper.weights if outcome.status == "done" else {s: w for s, w in keeper.weights.items() if s < outcome.step}
     files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in sorted(kept.items())}
     why = f"loss or weights not finite at step {outcome.step}" if outcome.status == "diverged" else ""
-    record = {"status": outcome.status, "steps": outcome.step, "why": why, "kept": sorted(kept), **cost}
+    record = {
+        "status": outcome.status,
+        "steps": outcome.step,
+        "why": why,
+        "kept": sorted(kept),
+        **cost,
+        **_source(spec),
+    }
     keeper.store.commit(spec.id, files, record, beside)
     return answer(spec, outcome.status, why)
+
+
+def _source(spec: RunSpec) -> dict[str, str]:
+    """Return what the manifest says of images that the user may change, and nothing of others."""
+    return {"source": fingerprint} if (fingerprint := build.fingerprint(spec)) else {}
 
 
 def _final_weights(store: Store, base: RunSpec) -> dict[str, Tensor]:
@@ -152,13 +160,16 @@ class _Keeper:
         self.weights: dict[int, dict[str, Tensor]] = {}
         self.last = time.monotonic()
         # a run that was begun by other code, or with other threads, is begun again: half of each would be neither
-        self.conditions = torch.frombuffer(bytearray(to_json(conditions)), dtype=torch.uint8)
+        self.conditions = torch.frombuffer(bytearray(to_json({**conditions, **_source(spec)})), dtype=torch.uint8)
 
     def resume(self) -> dict[str, Tensor] | None:
         """Return the state to go on from, if there is one that was made under the same conditions."""
         saved = self.store.load_checkpoint(self.spec.id)
-        state = tensors_from_bytes(saved) if saved else {}
-        if not state or not torch.equal(state.pop("conditions"), self.conditions):
+        try:
+            state = tensors_from_bytes(saved) if saved else {}
+        except SafetensorError:  # whole, and yet no checkpoint of ours
+            return None
+        if not torch.equal(state.pop("conditions", torch.empty(0)), self.conditions):
             return None
         for key in [key for key in state if key.startswith("kept/")]:
             _, step, name = key.split("/", 2)
@@ -198,26 +209,17 @@ def _history(losses: Tensor) -> bytes:
 
 def fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
     """Commit the run as failed, with one line for people and the traceback beside it."""
-    why = _one_line(error)
-    if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in DISK_FAULTS):
+    why = failure.one_line(error)
+    if isinstance(error, StoreError) or failure.is_of_the_disk(error):
         return answer(spec, "halted", why)
-    memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    why = f"out of memory: {why}" if memory else why
+    why = f"out of memory: {why}" if failure.is_of_memory(error) else why
     record = {"status": "failed", "steps": 0, "why": why, "kept": [], "parameters": 0, "macs": 0, "period": 0}
     beside = {**provenance.environment("cpu"), "traceback": traceback.format_exc()}
     try:
         place.store.commit(spec.id, {"spec.json": spec.canonical.encode()}, record, beside)
     except (OSError, StoreError) as second:
-        return answer(spec, "halted", f"{why} (and its record could not be written: {_one_line(second)})")
+        return answer(spec, "halted", f"{why} (and its record could not be written: {failure.one_line(second)})")
     return answer(spec, "failed", why)
-
-
-def _one_line(error: BaseException) -> str:
-    """Return what happened in one printable line that is the same each time it happens."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'results'}: {error.strerror}"
-    text = ADDRESS.sub("0x...", f"{type(error).__name__}: {error}".splitlines()[0])
-    return "".join(character if character.isprintable() else "?" for character in text)[:500]
 
 
 @on_duty()
@@ -242,7 +244,7 @@ def measure_run(canonical: str, measures: tuple[str, ...], asked: dict[str, int]
             failed = _measure(spec, due, asked, place)
             return {**answer(spec, "done"), "measured": len(due), "failed": failed}
     except (OSError, StoreError) as error:
-        return answer(spec, "halted", _one_line(error))
+        return answer(spec, "halted", failure.one_line(error))
 
 
 def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: Place) -> list[str]:
@@ -252,6 +254,8 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     record = store.record(spec.id)
     if not due or not record["kept"]:
         return []
+    if record.get("source", "") != build.fingerprint(spec):
+        return [f"{spec.id}: its images have changed since it was trained; put them back, or choose other --results"]
     failures: dict[str, str] = {}
     held_out = build.data(spec, "test").first(asked["images"])
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
@@ -264,7 +268,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
             try:
                 found[name][step] = catalog.load("analysis.measures", name).measure(trial)
             except (Exception, SystemExit) as error:
-                failures[name] = f"{spec.id} {name} at step {step}: {_one_line(error)}"
+                failures[name] = f"{spec.id} {name} at step {step}: {failure.one_line(error)}"
     for name in due:
         if name not in failures:
             _save(store, spec, name, found[name], {**asked, "code": provenance.measuring_code(spec, name)})

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import collect
-from experiments.store import BESIDE, MANIFEST, RUN_ID, Store, StoreError, digest, read, unsealed
+from experiments import collect, disk
+from experiments.manifest import BESIDE, MANIFEST, StoreError, read, unsealed
+from experiments.store import PROBE, RUN_ID, Store, digest
 
 #: What is checked, and what is wrong with it ("" for nothing).
 Finding = tuple[Path, str]
+#: The folders of a study, and the file that its locks are taken on.
+FOLDERS, LOCK = ("runs", "work", "measures", "records"), "lock"
 
 
 def verify_folder(folder: Path) -> tuple[int, list[str]]:
@@ -26,6 +29,12 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
     return _count(finding for study in studies for finding in _study(Store(study.parent, study.name)))
 
 
+def damage(store: Store) -> list[str]:
+    """Return what is wrong with stored runs and with checkpoints: all of it will be trained again."""
+    runs = [line for run in store.runs() for line in store.problems(run)]
+    return runs + [line for _, line in _under_way(store) if line]
+
+
 def _is_study(folder: Path) -> bool:
     return all((folder / name).is_dir() for name in ("runs", "measures", "work"))
 
@@ -40,31 +49,53 @@ def _study(store: Store) -> Iterator[Finding]:
     yield from _measures(store)
     yield from _under_way(store)
     yield from _records(store.root / "records")
-    yield from ((note, _seal(note)) for note in sorted(store.root.glob("*.json")))
+    for path in sorted(store.root.iterdir()):
+        if path.suffix == ".json":
+            yield path, _seal(path)
+        elif path.name not in {*FOLDERS, LOCK}:
+            yield path, _stranger(path)
 
 
 def _runs(store: Store) -> Iterator[Finding]:
     for folder in sorted((store.root / "runs").iterdir()):
         if not RUN_ID.fullmatch(folder.name):
-            yield folder, f"{folder}: not a run; left by a process that died"
+            yield folder, "" if folder.name == PROBE else _stranger(folder)
             continue
-        yield from ((path, "") for path in sorted(folder.iterdir()))
+        yield from ((path, "") for path in (sorted(folder.iterdir()) if folder.is_dir() else (folder,)))
         yield from ((folder / MANIFEST, line) for line in store.problems(folder.name))
         yield folder / BESIDE, _seal(folder / BESIDE)
 
 
 def _measures(store: Store) -> Iterator[Finding]:
-    for path in sorted((store.root / "measures").glob("*/*")):
-        whole = path.suffix in (".json", ".npz") and store.measure_stamp(path.parent.name, path.stem) is not None
-        leftover = path.name.startswith(".tmp-")
-        why = "left by a process that died" if leftover else "damaged; it will be measured again"
-        yield path, "" if whole else f"{path}: {why}"
+    for folder in sorted((store.root / "measures").iterdir()):
+        if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
+            yield folder, _stranger(folder)
+            continue
+        if not (store.root / "runs" / folder.name).is_dir():
+            yield folder, f"{folder}: measures of a run that is missing"
+        for path in sorted(folder.iterdir()):
+            yield path, _measure(store, path)
+
+
+def _measure(store: Store, path: Path) -> str:
+    if path.suffix not in (".json", ".npz") or path.name.startswith("."):
+        return _stranger(path)
+    found = store.measured(path.parent.name, path.stem)
+    if found is None:
+        return f"{path}: damaged; it will be measured again"
+    return f"{path}: unexpected file" if path.suffix == ".npz" and not found[1] else ""
 
 
 def _under_way(store: Store) -> Iterator[Finding]:
-    for run in sorted((store.root / "work").iterdir()):
-        for path in store.checkpoints(run.name):
-            whole = digest(read(path)) == path.name.split(".")[1]
+    for folder in sorted((store.root / "work").iterdir()):
+        if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
+            yield folder, _stranger(folder)
+            continue
+        for path in store.checkpoints(folder.name):
+            try:
+                whole = digest(read(path)) == path.name.split(".")[1]
+            except StoreError:  # the run was committed just now, or the disk is broken
+                whole = not path.exists()
             yield path, "" if whole else f"{path}: damaged; the run will start again"
 
 
@@ -72,10 +103,20 @@ def _records(folder: Path) -> Iterator[Finding]:
     if not folder.is_dir():
         return
     try:
+        names = {*collect.manifest(folder), "manifest.json"}
+        yield from ((folder / name, "") for name in sorted(names))
         collect.load(folder)
-        yield from ((folder / name, "") for name in (*unsealed(folder / "manifest.json"), "manifest.json"))
     except StoreError as error:
         yield folder / "manifest.json", str(error)
+        return
+    yield from ((path, _stranger(path)) for path in sorted(folder.iterdir()) if path.name not in names)
+
+
+def _stranger(path: Path) -> str:
+    """Return what to say of a name that the store does not know; what a living process writes now is no problem."""
+    if not path.name.startswith(".tmp-"):
+        return f"{path}: unexpected; nothing of the study"
+    return "" if disk.is_written(path.name) else f"{path}: left by a process that died"
 
 
 def _seal(path: Path) -> str:

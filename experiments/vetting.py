@@ -21,10 +21,16 @@ from torch import Tensor, nn
 from experiments import build
 from experiments.build import Data
 from experiments.config import RunSpec
+from experiments.executors import STOPPING
+from experiments.failure import one_line
 from toolkit.upsampler import Upsampler
 
 #: Seconds that building and trying one arm may take; a loop without an end is told by its length.
 TIMEOUT = 120.0
+
+
+class _TimeUp(BaseException):
+    """Building or trying an arm took too long; no `except Exception` of a component stops it."""
 
 
 def vet(spec: RunSpec, arm: str) -> None:
@@ -41,14 +47,15 @@ def vet(spec: RunSpec, arm: str) -> None:
                 upsampler.register_forward_hook(_Watcher(spec.upsampler.name, position))
             _try_forward(network.eval(), sample)
             _try_backward(network.train(), sample)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, _TimeUp) as error:
         raise ValueError(f"{arm}: {_describe(error, spec)}") from error
 
 
 def _describe(error: BaseException, spec: RunSpec) -> str:
     if isinstance(error, ValueError):  # the project's own complaints name their subject
         return str(error)
-    return f"{_origin(error) or spec.upsampler.name}: {type(error).__name__}: {error}"
+    where = _origin(error) or spec.upsampler.name
+    return f"{where}: {error}" if isinstance(error, _TimeUp) else f"{where}: {one_line(error)}"
 
 
 def _origin(error: BaseException) -> str:
@@ -140,9 +147,11 @@ def _unchanged_process() -> Iterator[None]:
 
 
 def _shared_state() -> dict[str, Any]:
+    numpys: Any = np.random.get_state()  # noqa: NPY002 - only looked at
+    name, keys, *rest = numpys
     return {
         "torch's generator": torch.get_rng_state().numpy().tobytes(),
-        "numpy's generator": repr(np.random.get_state(legacy=False)),  # noqa: NPY002 - only looked at
+        "numpy's generator": (name, keys.tobytes(), *rest),
         "Python's generator": random.getstate(),
         "default dtype": torch.get_default_dtype(),
         "default device": torch.get_default_device(),
@@ -151,11 +160,14 @@ def _shared_state() -> dict[str, Any]:
         "deterministic mode": torch.are_deterministic_algorithms_enabled(),
         "working directory": os.getcwd(),
         "environment": dict(os.environ),
+        "signal handlers": [signal.getsignal(number) for number in STOPPING],
     }
 
 
 def _restore(state: dict[str, Any]) -> None:
     torch.set_rng_state(torch.frombuffer(bytearray(state["torch's generator"]), dtype=torch.uint8))
+    name, keys, *rest = state["numpy's generator"]
+    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002 - put back as it was
     random.setstate(state["Python's generator"])
     torch.set_default_dtype(state["default dtype"])
     torch.set_default_device(state["default device"])
@@ -163,6 +175,9 @@ def _restore(state: dict[str, Any]) -> None:
     torch.set_grad_enabled(state["gradient mode"])
     torch.use_deterministic_algorithms(state["deterministic mode"])
     os.chdir(state["working directory"])
+    for number, handler in zip(STOPPING, state["signal handlers"], strict=True):
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
     os.environ.clear()
     os.environ.update(state["environment"])
 
@@ -180,7 +195,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         return
 
     def ring(number: int, frame: object) -> None:
-        raise TimeoutError(f"did not end within {seconds:g} s")
+        raise _TimeUp(f"did not end within {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -9,7 +9,8 @@ nothing of one split (no photograph, no procedural seed) may appear in the other
 with defaults. The same arguments give the same tensor, bit for bit.
 
 A source must have no grid of its own: a lattice line in the targets would be counted as the upsampler's. A source
-that needs an option before it can load anything (the path of a folder) names it in the literal `NEEDS`.
+of the user's own files names the option that says where they are in the literal `NEEDS`, and defines
+`fingerprint(where: str) -> str`, a digest of the content of both splits: no study mixes runs of different content.
 A source of segmentation scenes also defines `labels`, with the arguments of `load`, which returns the int64 class of
 every pixel, (N, size, size), and the literal `CLASSES`, the number of classes.
 """

@@ -1,13 +1,16 @@
 """Kill -9 at every line that the storage code executes, then start again: the store must be as if nothing happened.
 
 A process of its own that imports neither torch nor pytest, so that forking one child per line is cheap. Prints how many
-points were tried and what was wrong after any of them, as JSON.
+points were tried, how many different states of the disk they left, and what was wrong after any of them, as JSON.
+With the name of a flaw in `FLAWS`, the store is broken first: then something must be wrong.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -18,10 +21,10 @@ from types import FrameType
 
 import numpy as np
 
-from experiments import disk, encoding, store
+from experiments import disk, encoding, findings, manifest, store
 from experiments.store import Store, write
 
-FILES = {module.__file__ for module in (disk, encoding, store)}
+FILES = {module.__file__ for module in (disk, encoding, findings, manifest, store)}
 RUNS = [encoding.digest(f"spec {number}".encode())[:12] for number in range(2)]
 STAMP = {"code": "x"}
 
@@ -99,24 +102,17 @@ def killed_at(line: int, work: Callable[[], None]) -> Callable[[], None]:
 
 def finished(root: Path) -> dict[str, int]:
     """Return the inode of the manifest of every finished run: a run that is trained again gets another."""
-    results = Store(root, "study")
-    return {r: (results.root / "runs" / r / store.MANIFEST).stat().st_ino for r in RUNS if results.is_finished(r)}
+    paths = {run: root / "study" / "runs" / run / manifest.MANIFEST for run in RUNS}
+    said = {run: path for run, path in paths.items() if path.exists() and b'"status": "done"' in path.read_bytes()}
+    return {run: path.stat().st_ino for run, path in said.items()}
 
 
-def try_line(line: int, folder: Path, expected: dict[str, bytes]) -> str | None:
-    """Kill at one line, start again, and return what is wrong, "" for nothing, None if the line is past the end."""
-    root = folder / str(line)
-    root.mkdir()
-    ending = in_child(killed_at(line, lambda: scenario(root)))
-    if ending == 0:
-        return None
-    if ending != -signal.SIGKILL:
-        return f"ended with {ending}"
+def resume(root: Path, expected: dict[str, bytes]) -> str:
+    """Start again where a process was killed, and return what is wrong then, "" for nothing."""
     before = finished(root)
     if in_child(lambda: scenario(root)) != 0:
         return "the second start failed"
     after, now = finished(root), tree(root)
-    shutil.rmtree(root)
     if {run: after[run] for run in before} != before:
         return "a finished run was written again"
     if now != expected:
@@ -124,18 +120,64 @@ def try_line(line: int, folder: Path, expected: dict[str, bytes]) -> str | None:
     return ""
 
 
-def main() -> None:
+def state(root: Path) -> str:
+    """Return a digest of what a process left, whatever its number was."""
+    anonymous = {re.sub(r"-[0-9]+\b", "-pid", name): data for name, data in tree(root).items()}
+    return encoding.digest(repr(sorted(anonymous.items())).encode())
+
+
+def try_lines(folder: Path, expected: dict[str, bytes], every: int) -> dict[str, object]:
+    """Kill at every line, or every so many; start again in every different state of the disk that this leaves."""
+    seen: dict[str, str] = {}
+    wrong: dict[int, str] = {}
+    for line in itertools.count(every, every):
+        root = folder / str(line)
+        root.mkdir()
+        ending = in_child(killed_at(line, lambda root=root: scenario(root)))  # type: ignore[misc]
+        if ending == 0:
+            return {"points": line // every - 1, "states": len(seen), "wrong": wrong}
+        left = state(root)
+        if left not in seen:
+            seen[left] = resume(root, expected) if ending == -signal.SIGKILL else f"ended with {ending}"
+        if seen[left]:
+            wrong[line] = seen[left]
+        shutil.rmtree(root)
+    raise AssertionError
+
+
+def commit_file_by_file(self: Store, run: str, staged: Path) -> None:
+    target = self.root / "runs" / run
+    disk.make_folder(target)
+    for name in sorted(os.listdir(staged), key=lambda name: name != manifest.MANIFEST):
+        disk.write_here(target / name, (staged / name).read_bytes())
+
+
+def has_a_manifest(self: Store, run: str) -> bool:
+    return b"done" in (self.root / "runs" / run / manifest.MANIFEST).read_bytes() if run in self.runs() else False
+
+
+def train_always(self: Store, run: str) -> bool:
+    return False
+
+
+#: What a store could get wrong, and what these kills must then find.
+FLAWS: dict[str, dict[str, object]] = {
+    "no rename": {"_put": commit_file_by_file, "is_finished": has_a_manifest},
+    "no memory": {"is_finished": train_always},
+}
+#: Flaws are looked for at so many lines only: they show themselves at many.
+SPARSE = 23
+
+
+def main(flaw: str = "") -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
         folder = Path(name)
         scenario(folder / "whole")
         expected = tree(folder / "whole")
-        wrong, line = {}, 0
-        while (said := try_line(line + 1, folder, expected)) is not None:
-            line += 1
-            if said:
-                wrong[line] = said
-    print(json.dumps({"points": line, "wrong": wrong}))
+        for name, broken in FLAWS.get(flaw, {}).items():
+            setattr(Store, name, broken)
+        print(json.dumps(try_lines(folder, expected, SPARSE if flaw else 1)))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import findings, store
+from experiments import findings, manifest
 from experiments.session import Session
 
 Command = Callable[..., int]
@@ -26,13 +26,13 @@ def test_what_was_hashed_is_not_hashed_again(
     tiny: Path, indexed: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    real = store.read
+    real = manifest.read
 
     def watched(path: Path) -> bytes:
         read.append(path)
         return real(path)
 
-    monkeypatch.setattr(store, "read", watched)
+    monkeypatch.setattr(manifest, "read", watched)
     assert Session.open(tiny, (), results).progress().done == 4
     assert {path.name for path in read} == {"index.json"}
     indexed.unlink()

@@ -47,11 +47,27 @@ def load(split: str, size: int, *, seed: int = 0, path: str = "", images: int | 
     return F.avg_pool2d(chosen, SIDE // size) if size < SIDE else chosen
 
 
+def fingerprint(path: str) -> str:
+    """Return a SHA-256 over the files of both splits.
+
+    Raises:
+        ValueError: If there is no such folder, or a file is missing.
+    """
+    root = _files.folder("cifar10", path)
+    names = [name for split in FILES.values() for name in split]
+    return _files.digest("".join(_files.digest(_bytes(root / name)) for name in names).encode())
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        name = _files.printable(Path(path.name))
+        raise checks.mismatch("cifar10", f"a file {name} in the folder", "none", "unpack cifar-10-binary.tar.gz there")
+    return path.read_bytes()
+
+
 def _records(path: Path) -> NDArray[np.uint8]:
     name = _files.printable(Path(path.name))
-    if not path.is_file():
-        raise checks.mismatch("cifar10", f"a file {name} in the folder", "none", "unpack cifar-10-binary.tar.gz there")
-    data = np.fromfile(path, dtype=np.uint8)
+    data = np.frombuffer(_bytes(path), dtype=np.uint8)
     if not data.size or data.size % _RECORD:
         raise checks.mismatch(f"cifar10: {name}", f"records of {_RECORD} bytes", f"{data.size} bytes", "fetch it again")
     records = data.reshape(-1, _RECORD)

@@ -1,0 +1,41 @@
+"""What went wrong, in one line for people, and whose fault it was: the run's, the memory's or the disk's."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+import torch
+
+#: Errors that say that the disk is full or broken: the next run would meet them too.
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
+#: How a RuntimeError says that memory ran out: torch's allocators on Linux and Windows, CUDA, cuBLAS, C++.
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "_ALLOC_FAILED", "std::bad_alloc")
+ADDRESS = re.compile("0x[0-9a-f]{6,}")
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Return whether the disk is full or broken."""
+    return isinstance(error, OSError) and error.errno in DISK_FAULTS
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out, of the machine or of the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in _said(error) for words in OUT_OF_MEMORY)
+
+
+def one_line(error: BaseException) -> str:
+    """Return what happened in one printable line that is the same each time it happens."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'results'}: {error.strerror}"
+    text = ADDRESS.sub("0x...", f"{type(error).__name__}: {_said(error)}".splitlines()[0])
+    return "".join(character if character.isprintable() else "?" for character in text)[:500]
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a component's own exception may be broken too
+        return "(it cannot be printed)"
