@@ -83,11 +83,11 @@ def model(spec: RunSpec, sample: Data) -> nn.Module:
     channels = {"image_channels": sample.inputs.shape[1]}
     if sample.targets is not sample.inputs:
         channels["out_channels"] = sample.targets.shape[1]
+    class_ = catalog.load("toolkit.networks", spec.network.name)
+    catalog.load("toolkit.upsamplers", spec.upsampler.name)  # here: an import may draw numbers, or set the seed
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        network = catalog.load("toolkit.networks", spec.network.name)(
-            functools.partial(_upsampler, spec), **channels, scale=spec.scale, **spec.network.options
-        )
+        network = class_(functools.partial(_upsampler, spec), **channels, scale=spec.scale, **spec.network.options)
     generator = torch.Generator().manual_seed(spec.seed)
     for upsampler in network.upsamplers:
         initialize(upsampler, spec.initializer.name, generator=generator, options=spec.initializer.options)

@@ -44,7 +44,9 @@ def vet(spec: RunSpec, arm: str) -> None:
             sample = build.data(spec, "train").first(1)
             network = build.cured(spec, _repeatable_build(spec, sample), sample, fit=False)
             for position, upsampler in enumerate(network.upsamplers):  # type: ignore[arg-type]
-                upsampler.register_forward_hook(_Watcher(spec.upsampler.name, position))
+                watcher = _Watcher(spec.upsampler.name, position)
+                upsampler.register_forward_pre_hook(watcher.before)
+                upsampler.register_forward_hook(watcher.after)
             _try_forward(network.eval(), sample)
             _try_backward(network.train(), sample)
     except (Exception, SystemExit, _TimeUp) as error:
@@ -70,14 +72,21 @@ def _origin(error: BaseException) -> str:
 
 
 class _Watcher:
-    """Forward hook that checks what an upsampler made of its input."""
+    """Forward hooks that check what an upsampler made of its input, and did to it."""
 
     def __init__(self, name: str, position: int) -> None:
         self.where = f"{name} (upsampler {position})"
+        self.copy = torch.empty(0)
 
-    def __call__(self, module: Upsampler, inputs: tuple[Tensor, ...], output: Any) -> None:
+    def before(self, module: Upsampler, inputs: tuple[Tensor, ...]) -> None:
+        """Keep the input."""
+        self.copy = inputs[0].detach().clone()
+
+    def after(self, module: Upsampler, inputs: tuple[Tensor, ...], output: Any) -> None:
         """Check the type, shape, dtype and numbers of an output."""
         x = inputs[0]
+        if not torch.equal(x, self.copy):
+            raise ValueError(f"{self.where}: expected its input to stay as it is, got it changed; write into a copy")
         if not isinstance(output, Tensor):
             raise ValueError(f"{self.where}: expected a tensor, got {type(output).__name__}")
         expected = (len(x), module.out_channels, *(module.scale * side for side in x.shape[2:]))

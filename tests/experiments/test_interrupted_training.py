@@ -416,11 +416,11 @@ def test_a_file_that_may_not_grow_halts_the_study_and_leaves_no_part_of_it(tiny:
 
 def test_memory_that_runs_out_fails_the_run(tiny: Path, place: Place) -> None:
     """A real limit of the kernel, in a process of its own."""
-    spec = spec_of(tiny, "train.batch_size=64", "network.width=64")
+    spec = spec_of(tiny, "train.batch_size=256", "network.width=64")
 
     def limited() -> None:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, used + 2**20))
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
         answer = train_run(spec.canonical, place)
         assert answer["status"] == "failed", answer
         assert answer["why"].startswith("out of memory: "), answer
