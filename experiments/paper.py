@@ -18,8 +18,17 @@ from toolkit import catalog
 
 PAPER = Path(__file__).resolve().parent.parent / "paper"
 MANUSCRIPT = "checkerscope.typ"
-#: Studies that the manuscript shows beside the one it is compiled for, where their records are committed.
-COMPANIONS = ("unet", "catalogue", "cures", "claims", "metric_audit", "calibration", "probe")
+#: Studies that the manuscript shows beside the one it is compiled for, where their records are committed, and which of
+#: their figures and tables; () for all that their records allow.
+COMPANIONS: dict[str, tuple[str, ...]] = {
+    "unet": ("main_results",),
+    "catalogue": ("costs",),
+    "cures": ("cures",),
+    "claims": (),
+    "metric_audit": (),
+    "calibration": (),
+    "probe": (),
+}
 #: matplotlib writes the time of drawing into a PDF unless this is set: the same data must give the same bytes.
 EPOCH = "1704067200"
 
@@ -45,13 +54,16 @@ class Output:
         return cls(figures, tables, Path(value["numbers"]), tuple(value["skipped"]))
 
 
-def build(records: Records, folder: Path, report: Callable[[str], None] = lambda line: None) -> Output:
+def build(
+    records: Records, folder: Path, report: Callable[[str], None] = lambda line: None, *, only: tuple[str, ...] = ()
+) -> Output:
     """Draw every figure and build every table that the records allow, into `folder`.
 
     Args:
         records: Collected numbers.
         folder: Gets `figures/<study>`, `tables/<study>` and `numbers.json`.
         report: Told the name of each artefact as it is made.
+        only: Names of the artefacts that are wanted; () for every one.
     """
     os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
     drawn: list[Path] = []
@@ -62,7 +74,7 @@ def build(records: Records, folder: Path, report: Callable[[str], None] = lambda
         ("analysis.tables", _table, built),
     ):
         target = folder / package.rpartition(".")[2] / records.study
-        for name in catalog.names(package):
+        for name in (name for name in catalog.names(package) if not only or name in only):
             lacking = [need for need in _needs(package, name) if not records.has(need)]
             if lacking:
                 if all("." in need for need in lacking):  # a metric; a table belongs to a study of its own

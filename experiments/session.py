@@ -278,7 +278,7 @@ class Session:
         """Build what the manuscript shows of other studies from their committed records."""
         for name in self._companions():
             self._say(name)
-            paper.build(collect.load(paper.PAPER / "data" / name), paper.PAPER)
+            paper.build(collect.load(paper.PAPER / "data" / name), paper.PAPER, only=paper.COMPANIONS[name])
 
     def _companions(self) -> list[str]:
         return [name for name in paper.COMPANIONS if name != self.name and (paper.PAPER / "data" / name).is_dir()]

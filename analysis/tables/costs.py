@@ -13,8 +13,8 @@ CAPTION = (
     " (interpolations, Fourier transforms and samplings are not counted). Memory: largest sum of tensors alive at once"
     " in one training step. Time: processor time of one training step on one core, of one machine and not reproducible;"
     " compare it within the table. Flat tone: RMS of the phase means on constant images, in image units; tone: the same"
-    " of the residual on photographs, split-half noise removed; before (0) and after the few steps. Arms marked * see the"
-    " encoder's features or indices."
+    " of the residual on photographs, split-half noise removed; before (0) and after the few steps. Arms marked * see"
+    " the encoder's features or indices."
 )
 NEEDS = ("machine", "tone.flat_rms")
 TONES = {"flat tone 0": "flat tone at start", "flat tone": "flat tone", "tone 0": "tone at start", "tone": "tone"}
