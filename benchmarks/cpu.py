@@ -56,9 +56,8 @@ def study(steps: int) -> dict[str, Any]:
         )
         found[name] = {side: 60 * len(arms) / taken for side, taken in seconds.items()}
         say(f"{name}, models per minute: {found[name]}")
-    arms = list(ARMS)
     sides = {"plain": plain, "plain, one thread": single, "ours": ours, "ours, one worker": alone}
-    parts = interleaved({name: lambda s=side: s.train(arms, steps) for name, side in sides.items()})
+    parts = interleaved({name: lambda s=side: s.train(grid, steps // 2) for name, side in sides.items()})
     plain.close()
     single.close()
     pool.shutdown()
@@ -194,7 +193,7 @@ def commands() -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60, help="Training steps per model.")
+    parser.add_argument("--steps", type=int, default=50, help="Training steps per model.")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "cpu.json")
     arguments = parser.parse_args()
     from benchmarks import report, timing

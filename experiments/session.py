@@ -156,11 +156,13 @@ class Session:
         """Build every network once and run one image through it, so that a bad arm stops the study before it starts."""
         from experiments.vetting import vet
         from toolkit.training.choice import check
-        from toolkit.training.engine import pick_device
+        from toolkit.training.engine import check_precision, pick_device
 
-        check(self.workers.engine, pick_device(self.workers.device))
+        device = pick_device(self.workers.device)
+        check(self.workers.engine, device)
         seen: set[str] = set()
         for run in pending:
+            check_precision(run.spec.train.precision, device)
             built = run.spec.model_dump_json(
                 exclude={"seed": True, "train": set(type(run.spec.train).model_fields) - {"loss"}}
             )

@@ -132,6 +132,14 @@ def test_a_graph_without_a_gpu_is_refused(
     assert "engine: graph: expected a CUDA device, got cpu; use --engine loop" in capsys.readouterr().err
 
 
+def test_tf32_without_a_gpu_is_refused(
+    checkerscope: Command, tiny: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checkerscope("run", tiny, "--set", "train.precision=tf32") == 2
+    assert "precision: tf32: expected a CUDA device, got cpu; use float32" in capsys.readouterr().err
+    assert not store.runs()
+
+
 def test_the_runner_reports_every_run_of_a_group() -> None:
     def work(status: str) -> dict[str, Any]:
         if status == "raises":

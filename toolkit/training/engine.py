@@ -1,9 +1,9 @@
-"""What every training executor shares: the recipe, the order of the images, the state, and the walk over the steps."""
+"""What every training executor shares: the recipe, the data, the order of the images, and the walk over the steps."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -109,6 +109,16 @@ def pick_device(name: str) -> torch.device:
     return torch.device(kind)
 
 
+def check_precision(name: str, device: torch.device) -> None:
+    """Check that a device can compute in a precision.
+
+    Raises:
+        ValueError: If it cannot; nothing falls back silently.
+    """
+    if name == "tf32" and device.type != "cuda":
+        raise checks.mismatch("precision: tf32", "a CUDA device", device.type, "use float32")
+
+
 def index_table(steps: int, batch_size: int, count: int, *, seed: int) -> Tensor:
     """Return which image goes where, (steps, batch_size) int64: shuffled epochs, one after the other.
 
@@ -143,8 +153,7 @@ class Data:
         Raises:
             ValueError: If the device cannot compute in the recipe's precision.
         """
-        if recipe.precision == "tf32" and images.device.type != "cuda":
-            raise checks.mismatch("precision: tf32", "a CUDA device", images.device.type, "use float32")
+        check_precision(recipe.precision, images.device)
         layout = memory_format(images)
         images = images.to(recipe.dtype).contiguous(memory_format=layout)
         placed = images if targets is None else targets.to(recipe.dtype).contiguous(memory_format=layout)
@@ -211,43 +220,6 @@ def matmul_precision(recipe: Recipe) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def capture(model: Mapping[str, Tensor], adam: Mapping[int, Any], losses: Tensor, step: int) -> dict[str, Tensor]:
-    """Return everything needed to go on after `step` steps, as one flat dictionary of tensors.
-
-    Args:
-        model: A model's state dict.
-        adam: Its optimizer's state, by parameter number.
-        losses: Of all steps, (steps,).
-        step: Number of finished steps.
-    """
-    state = {f"model/{key}": _copy(value) for key, value in model.items()}
-    for index, entry in adam.items():
-        state |= {f"adam/{index}/{key}": _copy(torch.as_tensor(value)) for key, value in entry.items()}
-    state["losses"] = _copy(losses[:step])
-    state["step"] = torch.tensor(step)
-    return state
-
-
-def _copy(value: Tensor) -> Tensor:
-    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-def restore(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> int:
-    """Write a captured state back, but for the losses, and return its step."""
-    model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model/")})
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        if key.startswith("adam/"):
-            _, index, name = key.split("/")
-            # fused Adam walks memory: its moments must lie exactly as the parameter does (channels_last)
-            moment = value.dim() > 0
-            placed = torch.empty_like(parameters[int(index)].data).copy_(value) if moment else value
-            entries.setdefault(int(index), {})[name] = placed
-    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(state["step"])
-
-
 class Training(Protocol):
     """What an executor advances: some models, from step `begin` on.
 
@@ -263,7 +235,7 @@ class Training(Protocol):
         """Train every model by one step, without waiting for the device."""
 
     def capture(self, index: int, step: int) -> dict[str, Tensor]:
-        """Return the state of one model after `step` steps, as `capture` does."""
+        """Return the state of one model after `step` steps, as `state.capture` does."""
 
     def parameters(self, index: int) -> Iterable[Tensor]:
         """Return the parameters of one model."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toolkit import checks
-from toolkit.training import engine
+from toolkit.training import engine, state
 from toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
 
 LABEL = "Channel groups"
@@ -115,8 +115,8 @@ class Grouped:
         self.losses = torch.zeros(self.count, data.recipe.steps, dtype=torch.float32, device=data.device)
         states = [member.resume for member in members if member.resume is not None]
         if states:
-            engine.restore(self.fused, self.optimizer, self._joined(states))
-            self.losses[:, : self.begin] = torch.stack([state["losses"] for state in states])
+            state.restore(self.fused, self.optimizer, self._joined(states))
+            self.losses[:, : self.begin] = torch.stack([each["losses"] for each in states])
 
     def advance(self, step: int) -> None:
         """Train every model by one step."""
@@ -142,7 +142,7 @@ class Grouped:
         adam = self.optimizer.state_dict()["state"]
         own = {name: self._part(value, index) if _is_learned(value) else value for name, value in model.items()}
         moments = {i: {k: self._part(v, index) if v.dim() else v for k, v in e.items()} for i, e in adam.items()}
-        return engine.capture(own, moments, self.losses[index], step)
+        return state.capture(own, moments, self.losses[index], step)
 
     def _part(self, fused: Tensor, index: int) -> Tensor:
         return fused.chunk(self.count)[index]
@@ -153,7 +153,7 @@ class Grouped:
         return {
             key: first
             if not first.dim() or key == "losses" or key.removeprefix("model/") in shared
-            else torch.cat([state[key] for state in states])
+            else torch.cat([each[key] for each in states])
             for key, first in states[0].items()
         }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from toolkit.training import engine
+from toolkit.training import engine, state
 from toolkit.training.engine import Data, Member, Observer, Outcome, Recipe
 
 LABEL = "Eager loop"
@@ -54,7 +54,7 @@ class Loop:
         self.losses = torch.zeros(1, data.recipe.steps, dtype=torch.float32, device=data.device)
         self.begin = 0
         if member.resume is not None:
-            self.begin = engine.restore(self.model, self.optimizer, member.resume)
+            self.begin = state.restore(self.model, self.optimizer, member.resume)
             self.losses[0, : self.begin] = member.resume["losses"]
 
     def advance(self, step: int) -> None:
@@ -74,7 +74,7 @@ class Loop:
 
     def capture(self, index: int, step: int) -> dict[str, Tensor]:
         """Return the state after `step` steps."""
-        return engine.capture(self.model.state_dict(), self.optimizer.state_dict()["state"], self.losses[0], step)
+        return state.capture(self.model.state_dict(), self.optimizer.state_dict()["state"], self.losses[0], step)
 
     def parameters(self, index: int) -> Iterable[Tensor]:
         """Return the parameters."""
