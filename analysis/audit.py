@@ -77,6 +77,7 @@ def audit(
     >>> audit(nn.Upsample(scale_factor=2), torch.rand(1, 3, 16, 16)).clean
     True
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if not isinstance(model, nn.Module):
         raise checks.mismatch("audit: model", "a torch.nn.Module", type(model).__name__)
     given = probes.arguments(example_input)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -40,6 +41,8 @@ def untouched(model: nn.Module, *, seed: int) -> Iterator[None]:
         stack.callback(random.setstate, python)
         stack.callback(_restore, modes, held, state)
         stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled parts run as they were written
+        stack.enter_context(warnings.catch_warnings())  # of the wrapper that torch.compile puts around: no harm here
+        warnings.filterwarnings("ignore", message=r"Using `torch.compile\(module\)` when there are global hooks")
         with suppress(NotImplementedError):  # an exported program: its mode is baked in
             model.eval()
         reseed(seed)

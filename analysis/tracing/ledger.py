@@ -135,4 +135,6 @@ class Ledger:
 
 def has_memory(value: object) -> bool:
     """Return whether a value is a plain dense tensor, whose memory can be followed."""
-    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
+    if not isinstance(value, Tensor) or value.layout is not torch.strided or value.is_meta:
+        return False
+    return not torch._C._functorch.is_batchedtensor(value)
