@@ -137,7 +137,8 @@ def main() -> None:
     machine = provenance.environment("cpu")
     machine.pop("host")
     (OUTPUT / "machine.json").write_text(json.dumps(machine, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    if all((OUTPUT / f"{name}.json").is_file() for name, *_ in EXAMPLES):
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
