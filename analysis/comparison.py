@@ -157,13 +157,15 @@ def _reading(model: nn.Module, output: Tensor, shown: Examples, quality: float, 
     deep = max(shown.margin, (min(flat.shape[2:]) - FLAT_PERIODS * shown.period) // 2)
     flat = spectra.interior(flat, shown.period, deep)
     tones = torch.tensor([tone(image[None], shown.period) for image in flat], dtype=torch.float64)
+    with torch.no_grad():
+        judged = nan if metric is None else float(metric(model))
     parameters, macs = cost(model, shown.inputs[:1])
     return Reading(
         flat_tone=float(tones.square().mean().sqrt()),
         image_tone=unbiased_tone(inside, shown.period),
         phase_variance=phase_variance(inside, shown.period),
         psnr=quality,
-        metric=nan if metric is None else float(metric(model)),
+        metric=judged,
         parameters=parameters,
         macs=macs,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def numbers(records: Records) -> pd.DataFrame:
     `change` and `against_longer` in dB, `macs` as a share of the compared model's.
     """
     runs = _runs(records)
-    return pd.DataFrame([_row(arm, part, runs) for arm, part in runs.groupby("arm", sort=False)])
+    return pd.DataFrame([_row(str(arm), part, runs) for arm, part in runs.groupby("arm", sort=False)])
 
 
 def _runs(records: Records) -> pd.DataFrame:
@@ -70,17 +71,21 @@ def _runs(records: Records) -> pd.DataFrame:
     for name, metric in (("flat", FLAT), ("tone", TONE), ("psnr", PSNR)):
         found = records.metric(metric).set_index("run")["value"]
         runs[name] = runs["run"].map(found)
-    uncured = runs[runs["cure"] == "none"]
-    free = {(row.upsampler, row.seed): row.run for row in uncured.itertuples()}
-    runs["against"] = [
-        row.base
-        if row.cure != "none"
-        else free.get((row.upsampler.removeprefix(CONSTRAINED), row.seed), "")
-        if row.upsampler.startswith(CONSTRAINED)
-        else ""
-        for row in runs.itertuples()
-    ]
+    free = {(row["upsampler"], row["seed"]): row["run"] for row in _plain(runs) if row["cure"] == "none"}
+    runs["against"] = [_against(row, free) for row in _plain(runs)]
     return runs
+
+
+def _plain(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in runs.to_dict("records")]
+
+
+def _against(row: dict[str, Any], free: dict[tuple[str, int], str]) -> str:
+    """Return the run that a run is compared with: the one that was cured, or the same layer without the constraint."""
+    if row["cure"] != "none":
+        return str(row["base"])
+    name = str(row["upsampler"])
+    return free.get((name.removeprefix(CONSTRAINED), row["seed"]), "") if name.startswith(CONSTRAINED) else ""
 
 
 def _row(arm: str, part: pd.DataFrame, runs: pd.DataFrame) -> dict[str, object]:
