@@ -3,8 +3,10 @@
     python benchmarks/overhead.py       writes benchmarks/overhead.json
 
 Trains and measures one run of configs/quick.toml with one step, and then lets workers commit its files again and again
-under the ids of grids of 10 to 10,000 runs, through the real store with all its fsyncs. Every command then looks at the
-folder in a process of its own; seconds and peak memory are the kernel's. No number here is a test.
+under the ids of grids of 10 to 10,000 runs, through the real store with all its fsyncs; processor seconds are those of
+all processes that take part. Every command then looks at the folder in a process of its own; seconds and peak memory
+are the kernel's. Above 1,000 runs the measures are hard links: what storing them takes is known by then. No number here
+is a test.
 """
 
 from __future__ import annotations
@@ -19,13 +21,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "quick.toml"
 SEEDS = 5
-COMMANDS = ("run", "measure", "status", "collect", "verify")
+#: The largest grid whose measures are stored one by one.
+MEASURED = 1000
+#: Starts a command and says what it took; a process of its own, since a child's peak memory begins at its parent's.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+print(json.dumps({"status": status, "seconds": time.perf_counter() - began,
+                  "cpu_seconds": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}))
+"""
+#: In this order: `status` keeps what `run` and itself hashed, which spares the rest that.
+COMMANDS = ("run", "status", "measure", "collect", "verify")
 #: What makes the grid of a million of the dry run.
 MILLION = (f"grid.seed={list(range(1000))}", f"grid.train.batch_size={list(range(1, 1001))}")
 
@@ -81,7 +96,7 @@ def make_template(results: Path) -> str:
         return next(session.runs()).spec.id
 
 
-def fill(results: Path, runs: int, name: str, executor: Any, template: str) -> dict[str, Any]:
+def fill(results: Path, runs: int, name: str, pool: Pool, template: str) -> dict[str, Any]:
     """Commit `runs` runs through an executor of two workers; return seconds per run."""
     from benchmarks import overhead  # by its name: workers import it
     from experiments import runner
@@ -90,15 +105,28 @@ def fill(results: Path, runs: int, name: str, executor: Any, template: str) -> d
     session = Session.open(CONFIG, overrides(runs, name), results)
     session.store.prepare()
     place = session._place()
-    taken = {}
+    taken: dict[str, Any] = {}
     for verb, function in (("train", overhead.commit_again), ("measure", overhead.measure_again)):
+        if verb == "measure" and runs > MEASURED:
+            link_measures(results, session, template)
+            continue
         calls = (runner.Call(run.spec.id, function, (run.spec.canonical, place, template)) for run in session.runs())
-        began, cpu = time.perf_counter(), time.process_time()
-        summary = runner.execute(calls, executor, window=4, done=lambda key, result: None)
-        taken[f"{verb}_seconds"] = (time.perf_counter() - began) / runs
-        taken[f"{verb}_parent_cpu_seconds"] = (time.process_time() - cpu) / runs
+        began, cpu = time.perf_counter(), pool.cpu_seconds()
+        summary = runner.execute(calls, pool.executor, window=4, done=lambda key, result: None)
+        taken[f"{verb}_seconds_per_run"] = (time.perf_counter() - began) / runs
+        taken[f"{verb}_cpu_seconds_per_run"] = (pool.cpu_seconds() - cpu) / runs
         assert summary.count() == {"done": runs}, summary.failures()[:3]
     return taken
+
+
+def link_measures(results: Path, session: Any, template: str) -> None:
+    """Give every run the template's measures."""
+    files = list((results / "template" / "measures" / template).iterdir())
+    for run in session.runs():
+        folder = session.store.root / "measures" / run.spec.id
+        folder.mkdir()
+        for path in files:
+            os.link(path, folder / path.name)
 
 
 def look(results: Path, runs: int, name: str) -> dict[str, Any]:
@@ -114,18 +142,11 @@ def look(results: Path, runs: int, name: str) -> dict[str, Any]:
 
 def used(words: list[str]) -> dict[str, float]:
     """Run a command and return its seconds, processor seconds and peak memory in MB."""
-    began = time.perf_counter()
-    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.stderr.close()
-    assert status == 0, f"{words}: {said}"
-    return {
-        "seconds": time.perf_counter() - began,
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss / 1024,
-    }
+    launched = [sys.executable, "-S", "-c", LAUNCHER, *words]
+    done = subprocess.run(launched, cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    assert found.pop("status") == 0, f"{words}: {done.stderr}"
+    return found
 
 
 def dry_run() -> dict[str, float]:
@@ -162,8 +183,24 @@ def one_folder(parent: Path, entries: int) -> dict[str, Any]:
     return taken
 
 
+@dataclass
+class Pool:
+    """An executor with all processes that it keeps busy."""
+
+    executor: Any
+    processes: list[int]
+
+    def cpu_seconds(self) -> float:
+        """Return the processor seconds of this process and of those of the pool, so far."""
+        total = time.process_time()
+        for pid in self.processes:
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return total
+
+
 @contextlib.contextmanager
-def pools(folder: Path) -> Iterator[dict[str, Any]]:
+def pools(folder: Path) -> Iterator[dict[str, Pool]]:
     """Give two executors, each with two workers that have imported everything."""
     from experiments import dask_executor
     from experiments.executors import local
@@ -174,18 +211,22 @@ def pools(folder: Path) -> Iterator[dict[str, Any]]:
     commands[0] += ["--no-dashboard", "--scheduler-file", str(told)]
     worker = [*dask, "distributed.cli.dask_worker", "--scheduler-file", str(told), "--nthreads", "1"]
     commands += [[*worker, "--no-dashboard", "--no-nanny", "--local-directory", str(folder)]] * 2
+    started = []
     with contextlib.ExitStack() as stack:
         for command in commands:
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            started.append(process.pid)
             stack.callback(process.wait)
             stack.callback(process.terminate)
             while not told.exists():
                 time.sleep(0.05)
         time.sleep(0.5)
-        cluster = dask_executor.connect(json.loads(told.read_text())["address"], folder)
+        cluster = dask_executor.connect(json.loads(told.read_text(encoding="utf-8"))["address"], folder)
         cluster._client.wait_for_workers(2)
         own = local(2, "cpu")
-        yield {"local": own, "dask": cluster}
+        for future in [own.submit(time.sleep, 1) for _ in range(2)]:
+            future.result()
+        yield {"local": Pool(own, [w.process.pid for w in own._workers]), "dask": Pool(cluster, started)}
         cluster.shutdown()
         own.shutdown()
 
@@ -211,18 +252,17 @@ def main() -> None:
         results["bytes_per_run"] = sum(path.stat().st_size for path in files)
         results["grids"] = {}
         with pools(folder) as executors:
-            for executor in executors.values():
-                fill(folder, 4, f"warm-{id(executor)}", executor, template)
+            for kind, pool in executors.items():
+                fill(folder, 4, f"warm-{kind}", pool, template)
             for runs in arguments.runs:
                 found: dict[str, Any] = {
-                    name: fill(folder, runs, f"{name}-{runs}", executor, template)
-                    for name, executor in executors.items()
+                    kind: fill(folder, runs, f"{kind}-{runs}", pool, template) for kind, pool in executors.items()
                 }
                 found["commands"] = look(folder, runs, f"local-{runs}")
                 results["grids"][str(runs)] = found
                 print(runs, json.dumps(found), file=sys.stderr)
-                for name in executors:
-                    shutil.rmtree(folder / f"{name}-{runs}")
+                for kind in executors:
+                    shutil.rmtree(folder / f"{kind}-{runs}")
     results["environment"] = provenance.environment("cpu")
     results["load"] = os.getloadavg()
     store.write(arguments.output, store.to_json(results))

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from distributed import Client, Worker, WorkerPlugin
+from distributed.security import Security
 
 from experiments import provenance
 from experiments.executors import STOPPING
@@ -163,11 +164,16 @@ def connect(address: str, folder: Path) -> DaskExecutor:
             f"--dask {address}: expected tls://HOST:PORT, or a loopback address such as tcp://127.0.0.1:8786;"
             " a Dask scheduler has no authentication; see docs/scale.md"
         )
+    if address.startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
+        raise ValueError(
+            f"--dask {address}: expected certificates in Dask's configuration (distributed.comm.tls), got none;"
+            " see docs/scale.md"
+        )
     quiet()
     try:
         client = Client(address, timeout=TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
+    except OSError as error:
+        why = f"{error}".splitlines()[0]
         raise ValueError(f"--dask {address}: no scheduler answers ({why}); start one: dask scheduler") from None
     return DaskExecutor(client, Terms.here(folder))
 
@@ -179,11 +185,13 @@ def is_safe(address: str) -> bool:
     [True, True, True, False]
     """
     protocol, _, rest = address.rpartition("://")
-    host = rest.rpartition(":")[0].strip("[]")
+    host, _, port = rest.rpartition(":")
+    if not port.isdigit() or not host:
+        return False
     if protocol == "tls" or host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 
