@@ -199,7 +199,7 @@ def main() -> int:
     from benchmarks import report, timing
 
     results: dict[str, Any] = {"command": f"python benchmarks/cpu.py --steps {arguments.steps}"}
-    few = max(10, arguments.steps // 4)
+    few = max(4, arguments.steps // 4)
     began = time.perf_counter()
     for part in (
         lambda: study(arguments.steps),

@@ -15,6 +15,7 @@ from analysis.trial import Trial
 from experiments.config import RunSpec
 from toolkit import catalog
 from toolkit.initializer import initialize
+from toolkit.remedies import fold
 from toolkit.training.engine import Recipe
 from toolkit.upsampler import Upsampler
 
@@ -149,9 +150,13 @@ def trial(network: nn.Module, held_out: Data, spec: RunSpec, *, margin: int) -> 
 
 
 def cost(network: nn.Module, sample: Data) -> dict[str, int]:
-    """Return parameters, multiply-accumulates of one image's forward pass as torch counts them, and period."""
+    """Return parameters, multiply-accumulates of one image's forward pass as torch counts them, and period.
+
+    A parametrization is work of the training only: it is folded first.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
+    network = fold.without_parametrizations(network)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network.eval()(sample.inputs[:1])

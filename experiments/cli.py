@@ -31,6 +31,7 @@ KINDS = {
 ELSEWHERE = {
     "audit": "experiments.audit_cli:audit",
     "claims": "experiments.claims_cli:claims",
+    "cure": "experiments.cure_cli:cure",
     "geometry": "experiments.geometry_cli:geometry",
     "metric-audit": "experiments.metric_audit_cli:metric_audit",
     "slurm-script": "experiments.job_array_cli:slurm_script",

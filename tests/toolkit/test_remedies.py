@@ -334,6 +334,16 @@ def test_equal_gain_refuses_by_name(layer: nn.Module, options: dict[str, Any], m
         remedy("equal_gain").apply(layer, **options)
 
 
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_a_parametrized_original_still_works_after_its_copy_was_cured(kind: str) -> None:
+    module, x = decoder(kind), shown()
+    nn.utils.parametrizations.weight_norm(module[0])
+    before = outputs(module, x)
+    for cured in (remedy("equal_gain").apply(module), fold.apply(remedy("equal_gain").apply(module, keep=True))):
+        assert audit(cured, x).clean
+        assert torch.equal(outputs(module, x), before)
+
+
 def test_equal_gain_refuses_what_is_equal_by_construction() -> None:
     with pytest.raises(ValueError, match=r"equal gains by construction|expected a transposed convolution"):
         remedy("equal_gain").apply(ours("equal_gain_transposed_conv"))

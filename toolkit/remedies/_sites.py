@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from toolkit import checks
 from toolkit.remedies._layers import Cured
@@ -254,7 +255,15 @@ def copied(module: nn.Module, name: str) -> nn.Module:
     """
     if not isinstance(module, nn.Module):
         raise checks.mismatch(name, "a torch.nn.Module", type(module).__name__)
-    return copy.deepcopy(module)
+    result = copy.deepcopy(module)
+    for part in result.modules():
+        if parametrize.is_parametrized(part):
+            # a parametrized tensor is a property of a class that torch lets copies share: removing it from one would
+            # take it from the other
+            shared = type(part)
+            own = {key: value for key, value in vars(shared).items() if key not in ("__dict__", "__weakref__")}
+            part.__class__ = type(shared.__name__, shared.__bases__, own)
+    return result
 
 
 def period(sites: Sequence[Site]) -> tuple[int, ...]:

@@ -47,14 +47,20 @@ def apply(module: nn.Module) -> nn.Module:
     >>> sorted(cured.state_dict()), sorted(apply(cured).state_dict())
     (['bias', 'parametrizations.weight.original'], ['bias', 'weight'])
     """
+    folded = without_parametrizations(module)
+    if type(folded).__module__.startswith("toolkit.networks."):
+        return folded
+    return _plain(folded)
+
+
+def without_parametrizations(module: nn.Module) -> nn.Module:
+    """Return a copy of `module` in which parametrized weights are plain parameters; everything else as it was."""
     folded = _sites.copied(module, "fold")
     for part in list(folded.modules()):
         if parametrize.is_parametrized(part):
             for name in list(part.parametrizations):  # type: ignore[arg-type]
                 parametrize.remove_parametrizations(part, name)
-    if type(folded).__module__.startswith("toolkit.networks."):
-        return folded
-    return _plain(folded)
+    return folded
 
 
 def _plain(module: nn.Module) -> nn.Module:

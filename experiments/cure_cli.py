@@ -1,0 +1,337 @@
+"""The command `checkerscope cure`: apply a remedy to a trained model and compare. Heavy imports stay inside."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from experiments.factory import load_model, load_weights, user_code
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from analysis.comparison import Comparison, Examples
+    from experiments.build import Data
+    from experiments.config import RunSpec
+
+#: Held-out images that are compared, and training images that a remedy is fitted to.
+COMPARED, FITTED = 64, 64
+#: Border of a run's images that padding may reach, in pixels.
+MARGIN = 16
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the command line says of the cure."""
+
+    remedy: str
+    settings: tuple[str, ...]
+    finetune: int
+    learning_rate: float | None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A model to be cured, what it is compared on, and the spec and training data of a run."""
+
+    model: nn.Module
+    shown: Examples
+    run: tuple[RunSpec, Data] | None = None
+
+
+@click.command()
+@click.argument("subject", metavar="RUN_OR_MODEL")
+@click.option("--remedy", required=True, metavar="NAME", help="A name of `checkerscope list remedies`.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the remedy, as order=1.")
+@click.option(
+    "--finetune",
+    type=click.IntRange(0, 1_000_000),
+    default=0,
+    show_default=True,
+    help="Steps on the run's own training images after the cure; a run only.",
+)
+@click.option("--learning-rate", type=float, metavar="RATE", help="Of the fine-tune.  [default: the run's]")
+@click.option("--input", "shape", metavar="N,C,H,W", help="Shape of the inputs to compare on, N >= 2; a model only.")
+@click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="State dict of the model: safetensors, or a file that torch loads with weights_only=True.",
+)
+@click.option("--metric", metavar="MODULE:FUNCTION", help="Your own number of a model, more is better.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.safetensors",
+    help="Where the cured weights go, folded into plain layers.",
+)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where runs are looked for by their id.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def cure(
+    subject: str,
+    shape: str | None,
+    weights: Path | None,
+    metric: str | None,
+    output: Path | None,
+    results: Path,
+    as_json: bool,
+    **cure_options: Any,
+) -> None:
+    """Apply a remedy to a trained model and say what it changed.
+
+    RUN_OR_MODEL is a stored run, results/STUDY/runs/ID or its ID, or MODULE:FACTORY, which is imported and called:
+    that runs its author's code. A run is compared on held-out images, a model on photographs where its input can be
+    one, else on noise; constant inputs are reported apart. The original is never changed.
+    """
+    from analysis.comparison import compare
+
+    options = _Options(**cure_options)
+    settings = _settings(options)
+    judge = None if metric is None else _function(metric)
+    is_model = ":" in subject
+    found = _of_model(subject, shape, weights, options) if is_model else _of_run(subject, results, shape, weights)
+    cured = _cured(found, options, settings)
+    with user_code():
+        comparison = compare(found.model, cured, found.shown, metric=judge)
+    written = None if output is None else _write(cured, output)
+    if as_json:
+        click.echo(json.dumps(_document(subject, options, settings, comparison, output), indent=1, allow_nan=False))
+    else:
+        click.echo(_text(subject, options, comparison, has_targets=found.shown.targets is not None))
+        if written:
+            click.echo(written)
+
+
+def _settings(options: _Options) -> dict[str, Any]:
+    """Return the remedy's options from KEY=VALUE texts; values as in TOML, a bare word is a string."""
+    import tomllib
+
+    from toolkit import catalog
+
+    component = catalog.describe_one("toolkit.remedies", options.remedy)
+    given: dict[str, Any] = {}
+    for text in options.settings:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals:
+            raise click.UsageError(f"--set {text}: expected KEY=VALUE, for example order=1")
+        known = [option for option in component.options if option not in ("inputs", "targets")]  # tensors
+        if key not in known:
+            raise click.UsageError(f"--set {key}: {options.remedy} has none; {catalog.closest(key, known)}")
+        try:
+            given[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            given[key] = value
+    return given
+
+
+def _function(name: str) -> Callable[[Any], float]:
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise click.UsageError(f"--metric: expected MODULE:FUNCTION, got {name!r}")
+    sys.path.insert(0, "")
+    try:
+        with user_code():
+            found = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:  # the user's code may do anything
+        raise click.UsageError(f"--metric {name}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove("")
+
+    def judged(model: Any) -> float:
+        try:
+            return float(found(model))
+        except Exception as error:
+            raise click.UsageError(f"--metric {name}: {type(error).__name__}: {error}") from error
+
+    return judged
+
+
+def _of_run(subject: str, results: Path, shape: str | None, weights: Path | None) -> _Subject:
+    """Return a stored run's final model with its own images."""
+    from safetensors.torch import load
+
+    from analysis.comparison import Examples
+    from experiments import build
+    from experiments.config import RunSpec
+    from experiments.store import Store
+    from experiments.task import weights_name
+
+    if shape is not None or weights is not None:
+        raise click.UsageError("--input and --weights belong to a MODULE:FACTORY; a run has its own")
+    folder = _folder(subject, results)
+    store = Store(folder.parents[2], folder.parents[1].name)
+    record = store.record(folder.name)
+    if record["status"] != "done":
+        raise click.UsageError(f"{subject}: expected a run that is done, got {record['status']}: {record['why']}")
+    spec = RunSpec.model_validate_json(store.load(folder.name, "spec.json"))
+    if spec.train.loss == "cross_entropy":
+        raise click.UsageError(f"{subject}: expected a run that makes images, got a segmentation")
+    held_out, training = build.data(spec, "test").first(COMPARED), build.data(spec, "train")
+    model = build.cured(spec, build.model(spec, held_out), held_out, fit=False)
+    model.load_state_dict(load(store.load(folder.name, weights_name(record["steps"]))))
+    period = int(record["period"])
+    margin = max(0, min(MARGIN, (min(held_out.inputs.shape[2:]) - 4 * period) // 2))
+    flat_side = 4 * period + 4 * MARGIN // period * period  # far enough from the border for any of our networks
+    shown = Examples(held_out.inputs, held_out.targets, period, margin, flat_side)
+    return _Subject(model.eval(), shown, (spec, training))
+
+
+def _folder(subject: str, results: Path) -> Path:
+    """Return the folder of a run that is named by its path or its id."""
+    path = Path(subject)
+    if (path / "run.json").is_file() and path.resolve().parent.name == "runs":
+        return path.resolve()
+    found = sorted(results.glob(f"*/runs/{subject}")) if subject.isalnum() else []
+    if len(found) == 1:
+        return found[0].resolve()
+    if found:
+        raise click.UsageError(f"{subject}: expected one run, got {', '.join(map(str, found))}; give the path")
+    raise click.UsageError(
+        f"{subject}: expected a run under {results} (its id, or results/STUDY/runs/ID) or MODULE:FACTORY"
+    )
+
+
+def _of_model(subject: str, shape: str | None, weights: Path | None, options: _Options) -> _Subject:
+    from analysis.comparison import Examples
+
+    if shape is None:
+        raise click.UsageError("--input: missing; a MODULE:FACTORY needs the shape of its input, as 8,3,64,64")
+    if options.finetune:
+        raise click.UsageError("--finetune: a MODULE:FACTORY has no training images here; use --remedy self_distil")
+    with user_code():
+        model = load_model(subject)
+    if weights is not None:
+        load_weights(model, weights)
+    inputs = _examples(_shape(shape))
+    period, sides = _period(model, inputs)
+    margin = min(sides) // 4
+    return _Subject(model.eval(), Examples(inputs, None, period, margin))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    sides = text.split(",")
+    if len(sides) < 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in sides) or int(sides[0]) < 2:
+        raise click.UsageError(f"--input: expected a batch of 2 or more, channels, sides, as 8,3,64,64; got {text!r}")
+    return tuple(map(int, sides))
+
+
+def _examples(sizes: tuple[int, ...]) -> Tensor:
+    """Return photographs where the input can be one, else uniform noise."""
+    import torch
+
+    from toolkit.images import photos
+
+    count, channels, *spatial = sizes
+    if channels in (1, 3) and len(spatial) == 2 and max(spatial) <= 256:
+        images = photos.load("test", max(spatial), seed=0, images=count)
+        images = images.repeat(-(-count // len(images)), 1, 1, 1)[:count, :, : spatial[0], : spatial[1]]
+        return images.mean(1, keepdim=True) if channels == 1 else images.contiguous()
+    return torch.rand(sizes, generator=torch.Generator().manual_seed(0))
+
+
+def _period(model: nn.Module, inputs: Tensor) -> tuple[int, tuple[int, ...]]:
+    """Return the period of the model's grid and the sides of its output."""
+    from math import lcm
+
+    from analysis.audit import audit
+    from toolkit.remedies._sites import outputs
+
+    report = audit(model, inputs[:2])
+    if not report.layers:
+        raise click.UsageError(report.verdict)
+    return lcm(*(report.period or (1,))), tuple(outputs(model, inputs[:1]).shape[2:])
+
+
+def _cured(found: _Subject, options: _Options, settings: dict[str, Any]) -> nn.Module:
+    """Return the cured model, fine-tuned where that is asked for."""
+    from toolkit import catalog
+
+    component = catalog.describe_one("toolkit.remedies", options.remedy)
+    own = dict(settings)
+    if options.finetune and "keep" in component.options:
+        own.setdefault("keep", True)
+    if component.flags.get("promise") == "needs data":
+        if found.run is None:
+            raise click.UsageError(f"--remedy {options.remedy}: needs images and targets, which a stored run has")
+        data = found.run[1].first(FITTED)
+        own |= {"inputs": data.inputs, "targets": data.targets}
+    cured = catalog.load("toolkit.remedies", options.remedy).apply(found.model, **own)
+    return (cured if found.run is None else _finetuned(cured, found.run, options)).eval()
+
+
+def _finetuned(cured: nn.Module, run: tuple[RunSpec, Data], options: _Options) -> nn.Module:
+    from experiments import build
+    from toolkit.training import loop
+    from toolkit.training.engine import Recipe
+
+    spec, data = run
+    train = build.recipe(spec)
+    rate = options.learning_rate or train.learning_rate
+    recipe = Recipe(options.finetune, train.batch_size, rate, loss=train.loss)
+    outcome = loop.train(cured, data.inputs, recipe, seed=spec.seed)
+    if outcome.status != "done":
+        raise click.UsageError(f"--finetune: diverged at step {outcome.step}; use a smaller --learning-rate")
+    return cured
+
+
+def _write(cured: nn.Module, path: Path) -> str:
+    from safetensors.torch import save
+
+    from experiments.store import write
+    from toolkit.remedies import fold
+
+    try:
+        folded, note = fold.apply(cured), ""
+    except ValueError as error:  # some layers of ours have no plain form: their weights are still worth having
+        folded, note = fold.without_parametrizations(cured), f"; not in plain layers: {error}"
+    write(path, save({name: value.detach().contiguous() for name, value in folded.state_dict().items()}))
+    return f"weights: {path}{note}"
+
+
+def _document(
+    subject: str, options: _Options, settings: dict[str, Any], comparison: Comparison, output: Path | None
+) -> dict[str, Any]:
+    cure = {"remedy": options.remedy, "options": settings, "finetune": options.finetune}
+    return {"subject": subject, **cure, **comparison.to_dict(), "output": None if output is None else str(output)}
+
+
+def _text(subject: str, options: _Options, comparison: Comparison, *, has_targets: bool) -> str:
+    """Return the comparison as a table that fits 80 columns."""
+    from experiments.terminal import columns
+
+    before, after = comparison.before, comparison.after
+    images = "residual on images" if has_targets else "output on images"
+    quality = "PSNR (dB)" if has_targets else "PSNR against the original (dB)"
+    rows = [
+        ("tone on flat inputs", before.flat_tone, after.flat_tone, ".1e", _gone(comparison.flat_removed)),
+        (f"tone of the {images}", before.image_tone, after.image_tone, ".1e", _gone(comparison.image_removed)),
+        ("phase variance", before.phase_variance, after.phase_variance, ".1e", ""),
+        (quality, before.psnr, after.psnr, ".2f", f"{after.psnr - before.psnr:+.2f}" if has_targets else ""),
+        ("your metric", before.metric, after.metric, ".4g", f"{after.metric - before.metric:+.3g}"),
+        ("parameters", before.parameters, after.parameters, ",", f"{after.parameters - before.parameters:+,}"),
+        ("multiply-accumulates", before.macs, after.macs, ",", f"{after.macs - before.macs:+,}"),
+    ]
+    table = [
+        {"": label, "before": format(first, form), "after": format(second, form), "change": change}
+        for label, first, second, form, change in rows
+        if first == first or second == second  # NaN: not measured
+    ]
+    steps = f", {options.finetune} steps of fine-tuning" if options.finetune else ""
+    return f"{options.remedy} on {subject}{steps}\n{columns(table)}"
+
+
+def _gone(share: float) -> str:
+    return "" if share != share else f"{share:.1%} of the power gone" if share >= 0 else f"power x {1 - share:.3g}"

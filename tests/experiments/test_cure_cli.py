@@ -1,0 +1,96 @@
+"""`checkerscope cure`: a stored run, somebody's model, and one line per mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from experiments.__main__ import run
+from experiments.store import Store
+from toolkit.networks.autoencoder import Autoencoder
+from toolkit.upsamplers.transposed_conv import TransposedConv
+
+MODELS = """
+import torch
+from torch import nn
+def autoencoder():
+    print("made")
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.ConvTranspose2d(4, 3, 4, 2, 1))
+def decoder(): return nn.ConvTranspose2d(8, 3, 4, 2, 1)
+def flat(): return nn.Conv2d(3, 3, 3)
+def weight(model): return float(sum(p.abs().sum() for p in model.parameters()))
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cured_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+
+
+def dirty_run(results: Path) -> str:
+    """Return the first run of the tiny study whose upsampler can leave a grid."""
+    store = Store(results, "tiny")
+    specs = {name: json.loads(store.load(name, "spec.json")) for name in store.runs()}
+    return next(name for name, spec in specs.items() if spec["upsampler"]["name"] == "transposed_conv")
+
+
+def test_a_stored_run_is_cured_compared_and_written(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, output = dirty_run(results), tmp_path / "cured.safetensors"
+    command = ["cure", name, "--results", str(results), "--remedy", "equal_gain", "--set", "order=1"]
+    assert run([*command, "--finetune", "2", "--output", str(output), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["options"] == {"order": 1}
+    assert said["removed"]["flat"] > 0.999
+    assert said["before"]["parameters"] == said["after"]["parameters"]
+    network = Autoencoder(TransposedConv, width=4, latent_channels=4)
+    network.load_state_dict(load_file(output))
+    assert run([*command[:1], str(results / "tiny" / "runs" / name), "--remedy", "phase_affine"]) == 0
+    shown = capsys.readouterr().out
+    assert "PSNR (dB)" in shown
+    assert max(map(len, shown.splitlines())) <= 80 + len(str(results))
+
+
+@pytest.mark.usefixtures("models")
+def test_somebodys_model_is_cured_without_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--remedy", "self_distil", "--set", "steps=2", "--set", "images=4", "--output", "cured.safetensors"]
+    metric = ["--metric", "cured_models:weight"]
+    assert run(["cure", "cured_models:autoencoder", "--input", "4,3,64,64", *options, *metric, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["removed"]["flat"] > 0.999
+    assert said["after"]["metric"] > 0
+    assert sorted(load_file(tmp_path / "cured.safetensors")) == ["0.bias", "0.weight", "2.bias", "2.weight"]
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["0123456789ab", "--remedy", "hold"], "expected a run under results"),
+        (["cured_models:decoder", "--remedy", "hold"], "--input: missing"),
+        (["cured_models:decoder", "--input", "1,8,8,8", "--remedy", "hold"], "expected a batch of 2 or more"),
+        (["cured_models:decoder", "--input", "2,4,8,8", "--remedy", "hold"], "the model fails on the example input"),
+        (["cured_models:flat", "--input", "2,3,8,8", "--remedy", "hold"], "no layer enlarges"),
+        (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hodl"], "did you mean 'hold'"),
+        (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--set", "place=last"], "'places'"),
+        (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--set", "places"], "expected KEY=VALUE"),
+        (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "self_distil"], "pass inputs"),
+        (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "phase_affine"], "which a stored run has"),
+        (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--finetune", "5"], "no training images"),
+        (
+            ["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--metric", "cured_models:x"],
+            "--metric",
+        ),
+    ],
+)
+def test_what_cannot_be_cured_is_one_line_and_exit_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["cure", *words]) == 2
+    assert message in capsys.readouterr().err
