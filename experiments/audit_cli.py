@@ -55,11 +55,11 @@ def audit(
     Exit 0: clean; 1: over the limit; 2: it could not be audited, or the model enlarges nothing.
     """
     if picture is not None and picture.suffix not in PICTURES:
-        raise click.UsageError(f"--picture: expected a name that ends in {', '.join(PICTURES)}, got {picture}")
+        raise ValueError(f"--picture: expected a name that ends in {', '.join(PICTURES)}, got {picture}")
     report = _report(factory, shapes, weights, fail_over, spatial_dims)
     if not report.layers:
         unused = f" Never executed: {', '.join(report.unused)}." if report.unused else ""
-        raise click.UsageError(f"{factory}: {report.verdict}{unused}")
+        raise ValueError(f"{factory}: {report.verdict}{unused}")
     if picture is not None:
         _draw(report, picture)
     click.echo(json.dumps(report.to_dict(), indent=1) if as_json else str(report))

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
@@ -19,13 +17,13 @@ def load_model(factory: str) -> nn.Module:
     """Return the module that `MODULE:FACTORY` names or makes. Importing it runs the code of whoever wrote it.
 
     Raises:
-        click.UsageError: If it cannot be imported, fails, or gives no module.
+        ValueError: If it cannot be imported, fails, or gives no module.
     """
     from torch import nn
 
     name, _, attribute = factory.partition(":")
     if not (name and attribute):
-        raise click.UsageError(f"factory: expected MODULE:FACTORY, got {factory!r}; use torch.nn:Identity, for example")
+        raise ValueError(f"factory: expected MODULE:FACTORY, got {factory!r}; use torch.nn:Identity, for example")
     sys.path.insert(0, "")  # the console script does not look into the current folder by itself
     try:
         found: Any = importlib.import_module(name)
@@ -33,11 +31,11 @@ def load_model(factory: str) -> nn.Module:
             found = getattr(found, part)
         model = found if isinstance(found, nn.Module) else found()
     except (Exception, SystemExit) as error:  # the user's code may do anything
-        raise click.UsageError(f"{factory}: {type(error).__name__}: {_first_line(error)}") from error
+        raise ValueError(f"{factory}: {type(error).__name__}: {_first_line(error)}") from error
     finally:
         sys.path.remove("")
     if not isinstance(model, nn.Module):
-        raise click.UsageError(f"{factory}: expected an nn.Module, got {type(model).__name__}")
+        raise ValueError(f"{factory}: expected an nn.Module, got {type(model).__name__}")
     return model
 
 
@@ -56,15 +54,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Fill a model from a state dict: safetensors, or a file that torch loads with weights only.
 
     Raises:
-        click.UsageError: If the file is neither, or does not fit the model.
+        ValueError: If the file is neither, or does not fit the model.
     """
     try:
         state = _state(path)
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"--weights {path}: {_first_line(error)}") from error
+        raise ValueError(f"--weights {path}: {_first_line(error)}") from error
     problems = _misfits(dict(model.state_dict()), state)
     if problems:
-        raise click.UsageError(f"--weights {path}: does not fit the model: {'; '.join(problems)}")
+        raise ValueError(f"--weights {path}: does not fit the model: {'; '.join(problems)}")
     model.load_state_dict(state)
 
 
@@ -113,11 +111,11 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """Return the lengths that `1,3,64,64` lists.
 
     Raises:
-        click.UsageError: If it lists anything but whole numbers above 0.
+        ValueError: If it lists anything but whole numbers above 0.
     """
     lengths = text.split(",")
     if not all(part.strip().isdecimal() and int(part) > 0 for part in lengths):
-        raise click.UsageError(f"--input: expected batch, channels and sides such as 1,3,64,64, got {text!r}")
+        raise ValueError(f"--input: expected batch, channels and sides such as 1,3,64,64, got {text!r}")
     return tuple(map(int, lengths))
 
 
@@ -125,7 +123,7 @@ def example(text: str, generator: Generator) -> Tensor:
     """Return an input: `1,3,64,64` is uniform on [0, 1), `1,16,16@512` holds integers below 512.
 
     Raises:
-        click.UsageError: If the text is no shape.
+        ValueError: If the text is no shape.
     """
     import torch
 
@@ -134,5 +132,5 @@ def example(text: str, generator: Generator) -> Tensor:
     if not at:
         return torch.rand(shape, generator=generator)
     if not (below.isdecimal() and int(below) > 0):
-        raise click.UsageError(f"--input: expected a whole number after @, as 1,16,16@512, got {text!r}")
+        raise ValueError(f"--input: expected a whole number after @, as 1,16,16@512, got {text!r}")
     return torch.randint(int(below), shape, generator=generator)
