@@ -100,7 +100,7 @@ def _depth(step: Step) -> int:
 
 
 def _rows(steps: Sequence[Step], trace: Sequence[Step]) -> list[Row]:
-    """Return a line per step, and a heading for every module that a step lies in and that is not there yet."""
+    """Return a line per step, and a heading for the modules that a step lies in and that are not there yet."""
     shown = {step.path for step in steps}
     rows: list[Row] = []
     open_: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ def _rows(steps: Sequence[Step], trace: Sequence[Step]) -> list[Row]:
         common = next(
             (i for i, (a, b) in enumerate(zip(above, open_, strict=False)) if a != b), min(len(above), len(open_))
         )
-        rows += [Row(above[i], i) for i in range(common, len(above))]
+        rows += [Row(".".join(above[common:]), common)] if above[common:] else []
         open_ = above
         rows.append(Row(_label(step, is_parent), len(above), step))
     return rows
@@ -161,11 +161,12 @@ def _tone_along_depth(ax: Axes, rows: Sequence[Row], layers: Sequence[Layer]) ->
 
 def _cut(row: Row, layers: Sequence[Layer]) -> str:
     """Return a row's label: name and kind, shortened to the room there is."""
+    room = 56 - 2 * row.depth
     if row.step is None:
-        return row.label
+        return row.label if len(row.label) <= room else f"...{row.label[3 - room :]}"
     layer = layers[row.step.layer] if row.step.layer is not None else None
     kind = row.step.kind if layer is None else f"{layer.kind}, {layer.geometry}"
-    return textwrap.shorten(f"{row.label}  {kind}", 56 - 2 * row.depth, placeholder=" ...")
+    return textwrap.shorten(f"{row.label}  {kind}", room, placeholder=" ...")
 
 
 def _db(value: float) -> str:
