@@ -25,9 +25,9 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "catalogue": ("costs",),
     "cures": ("cures",),
     "claims": (),
-    "metric_audit": (),
-    "calibration": (),
-    "probe": (),
+    "metric_audit": ("metric_audit",),
+    "calibration": ("calibration",),
+    "probe": ("probe_against_photographs", "probe_agreement", "probe"),
 }
 #: matplotlib writes the time of drawing into a PDF unless this is set: the same data must give the same bytes.
 EPOCH = "1704067200"
