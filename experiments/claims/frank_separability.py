@@ -54,7 +54,7 @@ def _halved(x: Tensor) -> Tensor:
 MADE = {
     "nearest": lambda x: F.interpolate(_halved(x), scale_factor=2),
     "bilinear": lambda x: F.interpolate(_halved(x), scale_factor=2, mode="bilinear"),
-    "binomial": lambda x: BSpline(3, 3)(_halved(x)),
+    "binomial": lambda x: BSpline(3, 3, order=4)(_halved(x)),
 }
 
 
