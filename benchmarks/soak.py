@@ -4,14 +4,15 @@
 
 The study is trained, measured and collected; its digest is taken over runs, measures and records (not over the
 environments, which tell of the machine). First undisturbed, then in rounds: each attempt starts the three commands
-again and is killed after a random time, until a round is complete; then the next round begins in a new folder. One
-attempt in ten is the command line with a spawned worker, killed with its whole process group; the others are forked
+again and is killed after a random processor time, until a round is complete; the next round begins in a new folder.
+One attempt in ten is the command line with a spawned worker, killed with its whole process group; the others are forked
 from this process, which has torch loaded already, so that most kills fall into the work and not into the start.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
@@ -71,15 +72,34 @@ def spawned(results: Path, steps: int, log: Path) -> int:
 
 
 def killed(pid: int, seconds: float) -> int:
-    """Kill a process group after a time; return how its leader ended, as `os.waitstatus_to_exitcode` does."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    """Kill a process group once it has used so much processor time; return how its leader ended.
+
+    Processor time and not the clock, so that the kills fall on the same work however busy the machine is.
+    """
+    while used(pid) < seconds:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
+        time.sleep(0.005)
     os.killpg(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def used(session: int) -> float:
+    """Return the seconds of processor time that the processes of a session have used."""
+    total = 0
+    for process in {f"/proc/{session}", *workers(session)}:
+        with contextlib.suppress(OSError):
+            total += int(Path(process, "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def workers(session: int) -> list[str]:
+    found: list[str] = []
+    with contextlib.suppress(OSError):  # any thread may have started them
+        for children in Path(f"/proc/{session}/task").glob("*/children"):
+            found += [f"/proc/{child}" for child in children.read_text().split()]
+    return found
 
 
 def digest(results: Path) -> tuple[str, int]:
@@ -114,14 +134,14 @@ def soak(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     expected, files = digest(reference)
     kills, rounds, retrained, wrong, moments = Counter[str](), 0, 0, [], Counter[str]()
     last: dict[str, int] = {}
-    attempt = 0
-    while kills.total() < options.kills or last:
+    attempt, under_way = 0, False
+    while kills.total() < options.kills or under_way:  # the last round is finished too
         results = folder / f"round-{rounds}"
         kind = "spawned" if attempt % SPAWNED_EVERY == SPAWNED_EVERY - 1 else "forked"
         start, longest = (spawned, options.spawned_seconds) if kind == "spawned" else (forked, options.forked_seconds)
         enough = kills.total() >= options.kills
         code = killed(start(results, options.steps, log), 600 if enough else generator.uniform(0.02, longest))
-        attempt += 1
+        attempt, under_way = attempt + 1, True
         now = finished(results)
         retrained += sum(now.get(run) != inode for run, inode in last.items())
         last = now
@@ -135,7 +155,7 @@ def soak(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             if digest(results)[0] != expected:
                 wrong.append(f"round {rounds}: another digest, {digest(results)[0]}")
             wrong += verify_folder(results)[1]
-            rounds, last = rounds + 1, {}
+            rounds, last, under_way = rounds + 1, {}, False
     return {
         "kills": kills.total(), "kills by kind": dict(kills), "moments": dict(moments), "rounds": rounds,
         "attempts": attempt, "runs per round": 12, "files": files, "digest": expected,
@@ -148,8 +168,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150, help="steps per run")
-    parser.add_argument("--forked-seconds", type=float, default=1.5, help="longest life of a forked attempt")
-    parser.add_argument("--spawned-seconds", type=float, default=6.0, help="longest life of a spawned attempt")
+    parser.add_argument("--forked-seconds", type=float, default=1.5, help="longest life, processor time")
+    parser.add_argument("--spawned-seconds", type=float, default=6.0, help="longest life, processor time")
     parser.add_argument("--output", type=Path)
     options, began = parser.parse_args(), time.monotonic()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

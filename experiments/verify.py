@@ -36,7 +36,7 @@ def damage(store: Store) -> list[str]:
 
 
 def _is_study(folder: Path) -> bool:
-    return all((folder / name).is_dir() for name in ("runs", "measures", "work"))
+    return all((folder / name).is_dir() for name in ("runs", "measures"))
 
 
 def _count(findings: Iterator[Finding]) -> tuple[int, list[str]]:
@@ -87,7 +87,8 @@ def _measure(store: Store, path: Path) -> str:
 
 
 def _under_way(store: Store) -> Iterator[Finding]:
-    for folder in sorted((store.root / "work").iterdir()):
+    work = store.root / "work"
+    for folder in sorted(work.iterdir()) if work.is_dir() else ():
         if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
             yield folder, _stranger(folder)
             continue
