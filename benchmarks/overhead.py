@@ -163,7 +163,7 @@ def dry_run() -> dict[str, float]:
 
 
 def one_folder(parent: Path, entries: int) -> dict[str, Any]:
-    """Return what run folders cost in one folder: making one, and listing all, as it fills."""
+    """Return what entries (empty files here) cost in one folder: making one, and listing all, as it fills."""
     folder = parent / "entries"
     folder.mkdir()
     taken: dict[str, Any] = {}
@@ -172,7 +172,7 @@ def one_folder(parent: Path, entries: int) -> dict[str, Any]:
         began = time.perf_counter()
         fresh = goal - made
         while made < goal:
-            os.mkdir(folder / f"{made * 2654435761 % 2**48:012x}")
+            os.mknod(folder / f"{made * 2654435761 % 2**48:012x}")
             made += 1
         seconds = time.perf_counter() - began
         began = time.perf_counter()
@@ -234,7 +234,7 @@ def pools(folder: Path) -> Iterator[dict[str, Pool]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[10, 100, 1000, 10_000], help="Sizes of the grids.")
-    parser.add_argument("--entries", type=int, default=1_000_000, help="Folders in one folder.")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="Entries of one folder.")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="Where; deleted afterwards.")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "overhead.json")
     arguments = parser.parse_args()
