@@ -194,7 +194,9 @@ def _layers(report: Report) -> list[str]:
     lines = ["layers that enlarge" + "period  overlap  gain spread  own grid   at output".rjust(WIDTH - 19)]
     for index, layer in enumerate(report.layers):
         mark = ">" if index == report.worst and not report.clean else " "
-        lines += [f"{mark} {layer.name}: {layer.kind}, {layer.geometry}", _numbers(layer)]
+        name = f"{layer.name}: {layer.kind}, {layer.geometry}"
+        lines += textwrap.wrap(name, WIDTH, initial_indent=f"{mark} ", subsequent_indent="    ", break_long_words=False)
+        lines.append(_numbers(layer))
         lines += _folded(layer.note, "    ") if layer.note else []
     return lines
 

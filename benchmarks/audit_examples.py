@@ -91,7 +91,7 @@ def page(text: str) -> str:
     head, rest = text.split("<!-- examples -->\n")
     tail = rest.split("<!-- end of examples -->\n")[1]
     machine = json.loads((OUTPUT / "machine.json").read_text(encoding="utf-8"))
-    parts = [_table(records), _where(machine)]
+    parts = [_table(records), _where(machine, records)]
     for name, record in records.items():
         parts.append(
             f"### {name}, {record['package']}\n\n```\n$ {record['command']}\n{printed(record['report'])}\n$ echo $?\n"
@@ -119,11 +119,15 @@ def _table(records: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _where(machine: dict[str, Any]) -> str:
+def _where(machine: dict[str, Any], records: dict[str, Any]) -> str:
+    largest = max(records.values(), key=lambda record: record["parameters"])
+    loads = sorted(record["cost"]["load_before"] for record in records.values())
     return (
-        f"Seconds are of the whole command on {machine['processor']}, {machine['cores']} cores, {machine['threads']}"
-        f" threads, imports included, beside other work (load before each run in its JSON file); Python"
-        f" {machine['python']}, torch {machine['packages']['torch']}. Seed 0 throughout."
+        f"Seconds are of the whole command, imports included, on {machine['processor']}, {machine['cores']} cores,"
+        f" {machine['threads']} thread(s), Python {machine['python']}, torch {machine['packages']['torch']}; seed 0"
+        f" throughout. The machine was shared: wall seconds are under a load of {loads[0]:.0f} to {loads[-1]:.0f} and"
+        f" say little. The audit of {largest['parameters'] / 1e6:.1f} million parameters took"
+        f" {largest['cost']['processor_seconds']} seconds of one core."
     )
 
 
