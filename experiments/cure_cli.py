@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.factory import load_model, load_weights, user_code
+from experiments.cure_subjects import Subject, of_model, of_run
+from experiments.factory import user_code
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from analysis.comparison import Comparison, Examples
+    from analysis.comparison import Comparison
     from experiments.build import Data
     from experiments.config import RunSpec
 
-#: Held-out images that are compared, and training images that a remedy is fitted to.
-COMPARED, FITTED = 64, 64
-#: Border of a run's images that padding may reach, in pixels.
-MARGIN = 16
+#: Training images that a remedy is fitted to.
+FITTED = 64
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,6 @@ class _Options:
     settings: tuple[str, ...]
     finetune: int
     learning_rate: float | None
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """A model to be cured, what it is compared on, and the spec and training data of a run."""
-
-    model: nn.Module
-    shown: Examples
-    run: tuple[RunSpec, Data] | None = None
 
 
 @click.command()
@@ -101,7 +91,9 @@ def cure(
     settings = _settings(options)
     judge = None if metric is None else _function(metric)
     is_model = ":" in subject
-    found = _of_model(subject, shape, weights, options) if is_model else _of_run(subject, results, shape, weights)
+    if is_model and options.finetune:
+        raise click.UsageError("--finetune: a MODULE:FACTORY has no training images here; use --remedy self_distil")
+    found = of_model(subject, shape, weights) if is_model else of_run(subject, results, shape, weights)
     cured = _cured(found, options, settings)
     with user_code():
         comparison = compare(found.model, cured, found.shown, metric=judge)
@@ -159,103 +151,7 @@ def _function(name: str) -> Callable[[Any], float]:
     return judged
 
 
-def _of_run(subject: str, results: Path, shape: str | None, weights: Path | None) -> _Subject:
-    """Return a stored run's final model with its own images."""
-    from safetensors.torch import load
-
-    from analysis.comparison import Examples
-    from experiments import build
-    from experiments.config import RunSpec
-    from experiments.store import Store
-    from experiments.task import weights_name
-
-    if shape is not None or weights is not None:
-        raise click.UsageError("--input and --weights belong to a MODULE:FACTORY; a run has its own")
-    folder = _folder(subject, results)
-    store = Store(folder.parents[2], folder.parents[1].name)
-    record = store.record(folder.name)
-    if record["status"] != "done":
-        raise click.UsageError(f"{subject}: expected a run that is done, got {record['status']}: {record['why']}")
-    spec = RunSpec.model_validate_json(store.load(folder.name, "spec.json"))
-    if spec.train.loss == "cross_entropy":
-        raise click.UsageError(f"{subject}: expected a run that makes images, got a segmentation")
-    held_out, training = build.data(spec, "test").first(COMPARED), build.data(spec, "train")
-    model = build.cured(spec, build.model(spec, held_out), held_out, fit=False)
-    model.load_state_dict(load(store.load(folder.name, weights_name(record["steps"]))))
-    period = int(record["period"])
-    margin = max(0, min(MARGIN, (min(held_out.inputs.shape[2:]) - 4 * period) // 2))
-    flat_side = 4 * period + 4 * MARGIN // period * period  # far enough from the border for any of our networks
-    shown = Examples(held_out.inputs, held_out.targets, period, margin, flat_side)
-    return _Subject(model.eval(), shown, (spec, training))
-
-
-def _folder(subject: str, results: Path) -> Path:
-    """Return the folder of a run that is named by its path or its id."""
-    path = Path(subject)
-    if (path / "run.json").is_file() and path.resolve().parent.name == "runs":
-        return path.resolve()
-    found = sorted(results.glob(f"*/runs/{subject}")) if subject.isalnum() else []
-    if len(found) == 1:
-        return found[0].resolve()
-    if found:
-        raise click.UsageError(f"{subject}: expected one run, got {', '.join(map(str, found))}; give the path")
-    raise click.UsageError(
-        f"{subject}: expected a run under {results} (its id, or results/STUDY/runs/ID) or MODULE:FACTORY"
-    )
-
-
-def _of_model(subject: str, shape: str | None, weights: Path | None, options: _Options) -> _Subject:
-    from analysis.comparison import Examples
-
-    if shape is None:
-        raise click.UsageError("--input: missing; a MODULE:FACTORY needs the shape of its input, as 8,3,64,64")
-    if options.finetune:
-        raise click.UsageError("--finetune: a MODULE:FACTORY has no training images here; use --remedy self_distil")
-    with user_code():
-        model = load_model(subject)
-    if weights is not None:
-        load_weights(model, weights)
-    inputs = _examples(_shape(shape))
-    period, sides = _period(model, inputs)
-    margin = min(sides) // 4
-    return _Subject(model.eval(), Examples(inputs, None, period, margin))
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    sides = text.split(",")
-    if len(sides) < 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in sides) or int(sides[0]) < 2:
-        raise click.UsageError(f"--input: expected a batch of 2 or more, channels, sides, as 8,3,64,64; got {text!r}")
-    return tuple(map(int, sides))
-
-
-def _examples(sizes: tuple[int, ...]) -> Tensor:
-    """Return photographs where the input can be one, else uniform noise."""
-    import torch
-
-    from toolkit.images import photos
-
-    count, channels, *spatial = sizes
-    if channels in (1, 3) and len(spatial) == 2 and max(spatial) <= 256:
-        images = photos.load("test", max(spatial), seed=0, images=count)
-        images = images.repeat(-(-count // len(images)), 1, 1, 1)[:count, :, : spatial[0], : spatial[1]]
-        return images.mean(1, keepdim=True) if channels == 1 else images.contiguous()
-    return torch.rand(sizes, generator=torch.Generator().manual_seed(0))
-
-
-def _period(model: nn.Module, inputs: Tensor) -> tuple[int, tuple[int, ...]]:
-    """Return the period of the model's grid and the sides of its output."""
-    from math import lcm
-
-    from analysis.audit import audit
-    from toolkit.remedies._sites import outputs
-
-    report = audit(model, inputs[:2])
-    if not report.layers:
-        raise click.UsageError(report.verdict)
-    return lcm(*(report.period or (1,))), tuple(outputs(model, inputs[:1]).shape[2:])
-
-
-def _cured(found: _Subject, options: _Options, settings: dict[str, Any]) -> nn.Module:
+def _cured(found: Subject, options: _Options, settings: dict[str, Any]) -> nn.Module:
     """Return the cured model, fine-tuned where that is asked for."""
     from toolkit import catalog
 
