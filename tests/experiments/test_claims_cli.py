@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import judging, provenance, verdict, verdict_history, verdict_records
+from experiments import claims_page, judging, provenance, verdict, verdict_history, verdict_records
 from experiments.__main__ import run
 
 CLAIM = '''"""A claim."""
@@ -263,3 +263,11 @@ def test_a_stamp_follows_what_a_claim_imports(tmp_path: Path, monkeypatch: pytes
     assert stamp() != before
     provenance.code_of.cache_clear()
     provenance._imports.cache_clear()
+
+
+def test_the_committed_page_is_that_of_the_committed_verdicts() -> None:
+    committed = verdict_records.load()
+    if committed is None:
+        pytest.skip("no verdicts are committed")
+    beside = judging.read_environment(verdict_records.PUBLISHED / judging.ENVIRONMENT)
+    assert verdict_records.PAGE.read_text(encoding="utf-8") == claims_page.render(committed, beside)
