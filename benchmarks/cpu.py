@@ -195,19 +195,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=50, help="Training steps per model.")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "cpu.json")
+    parser.add_argument("--busy", action="store_true", help="Leave out what a busy machine falsifies: wall times.")
     arguments = parser.parse_args()
     from benchmarks import report, timing
 
-    results: dict[str, Any] = {"command": f"python benchmarks/cpu.py --steps {arguments.steps}"}
+    busy = " --busy" if arguments.busy else ""
+    results: dict[str, Any] = {"command": f"python benchmarks/cpu.py --steps {arguments.steps}{busy}"}
     few = max(4, arguments.steps // 4)
     began = time.perf_counter()
-    for part in (
-        lambda: study(arguments.steps),
-        lambda: distance_from_the_limit(few),
-        spectra,
-        lambda: measuring(few),
-        commands,
-    ):
+    parts = [lambda: distance_from_the_limit(few), spectra, lambda: measuring(few)]
+    for part in parts if arguments.busy else [lambda: study(arguments.steps), *parts, commands]:
         results |= part()
         timing.say(f"{time.perf_counter() - began:.0f} s")
     timing.write(arguments.output, results)

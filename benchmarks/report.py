@@ -65,29 +65,41 @@ def where(results: dict[str, Any]) -> str:
 
 def cpu_section(results: dict[str, Any]) -> str:
     """Return the CPU results with what explains them."""
-    rates, share = results["models_per_minute"], results["profile"]
-    families = list(dict.fromkeys(family for arm in share.values() for family in arm))
+    share = results["profile"]
+    known = {family for arm in share.values() for family in arm}
+    families = sorted(known, key=lambda family: -sum(arm.get(family, 0.0) for arm in share.values()))
     profile = [
         (arm, f"{results['step_ms'][arm]:.1f}", *(f"{100 * s.get(f, 0):.0f}" for f in families))
         for arm, s in share.items()
     ]
-    made_of = (
+    parts = ["## CPU", where(results), cpu_table(results), _made_of(results), limit(results)]
+    return "\n\n".join([*filter(None, parts), markdown(("arm", "ms per step", *families), profile)])
+
+
+def _made_of(results: dict[str, Any]) -> str:
+    if "models_per_minute" not in results:
+        return "The ratios to the plain script are missing: they were not taken, since the machine was busy."
+    rates = results["models_per_minute"]
+    alone, workers = results["one_thread_ratio"], results["worker_speedup"]
+    return (
         "What the study's ratio is made of, from rounds of their own: one thread of this project's training is"
-        f" {results['one_thread_ratio']:.2f} times as fast as one thread of the plain script (merged kernels, channels"
-        f" last, resident images, fused Adam); {results['workers']} workers are {results['worker_speedup']:.2f} times as"
-        f" fast as one; default threads make the script {results['plain_thread_speedup']:.2f} times as fast as one"
-        f" thread. The ratio is the first times the second over the third. Models of {results['steps']} steps per"
-        f" minute: study {rates['study']['ours']:.1f} against {rates['study']['plain']:.1f}, nearest + conv"
-        f" {rates['nearest']['ours']:.1f} against {rates['nearest']['plain']:.1f}."
+        f" {alone:.2f} times as fast as one thread of the plain script (merged kernels, channels last, resident images,"
+        f" fused Adam); {results['workers']} workers are {workers:.2f} times as fast as one; default threads make the"
+        f" script {results['plain_thread_speedup']:.2f} times as fast as one thread. The ratio is the first times the"
+        f" second over the third. Models of {results['steps']} steps per minute: study {rates['study']['ours']:.1f}"
+        f" against {rates['study']['plain']:.1f}, nearest + conv {rates['nearest']['ours']:.1f} against"
+        f" {rates['nearest']['plain']:.1f}."
     )
-    limit = (
+
+
+def limit(results: dict[str, Any]) -> str:
+    """Return what bounds the GEMM fraction, in words before the profile."""
+    return (
         f"One thread multiplies float32 matrices at {results['gemm_peak_gflops']:.0f} GFLOP/s. Where the time of a step"
         " goes, in % of it, as torch's profiler sees it. Only convolutions do what the GEMM fraction counts: the other"
         " columns are lost to it, and what the convolutions lack beyond that is the efficiency of oneDNN's kernels at 3"
         " to 64 channels. A merged nearest + conv does fewer operations than the resize and convolution that it equals."
     )
-    table = markdown(("arm", "ms per step", *(f"{family}" for family in families)), profile)
-    return "\n\n".join(("## CPU", where(results), cpu_table(results), made_of, limit, table))
 
 
 def growth_section(results: dict[str, Any]) -> str:
