@@ -240,7 +240,8 @@ def main() -> None:
     arguments = parser.parse_args()
     from experiments import provenance, store
 
-    results: dict[str, Any] = {"command": "python benchmarks/overhead.py", "config": "configs/quick.toml, one step"}
+    sizes = f"--runs {' '.join(map(str, arguments.runs))} --entries {arguments.entries}"
+    results: dict[str, Any] = {"command": f"python benchmarks/overhead.py {sizes}", "config": str(CONFIG.name)}
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="overhead-") as name:
         folder = Path(name)

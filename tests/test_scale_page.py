@@ -1,0 +1,44 @@
+"""docs/scale.md says what the committed outputs say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import toolkit
+
+ROOT = Path(toolkit.__file__).parents[1]
+
+
+def report() -> Any:
+    spec = importlib.util.spec_from_file_location("scale_report", ROOT / "benchmarks" / "scale_report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_made_from_the_committed_numbers() -> None:
+    assert (ROOT / "docs" / "scale.md").read_text(encoding="utf-8") == report().page()
+
+
+def test_the_goals_of_the_overhead_hold_in_the_committed_numbers() -> None:
+    results = json.loads((ROOT / "benchmarks" / "overhead.json").read_text(encoding="utf-8"))
+    dry = results["dry_run_million"]
+    assert dry["cpu_seconds"] < 2
+    assert dry["peak_mb"] < 200
+    largest = results["grids"][max(results["grids"], key=int)]
+    for kind in ("local", "dask"):
+        assert largest[kind]["train_cpu_seconds_per_run"] < 0.05
+
+
+def test_what_breaks_first_comes_first() -> None:
+    found = {"slow": (1.0, 0.001), "fat": (0.001, 1.0), "fine": (1e-6, 1e-6)}
+    said = report().breaks(found).splitlines()
+    assert said == [
+        "1. `slow` takes an hour of one core from 3,600 runs on",
+        "2. `fat` needs 16 GB of memory from 16,000 runs on",
+    ]
