@@ -1,8 +1,8 @@
 """The remedy contract: what a file in `toolkit/remedies` provides.
 
-A file declares, as literals, `LABEL`, `SOURCE`, `PROMISE` (one of the words below), `APPLIES_TO` (kinds of layer, in the
-words of the audit: "transposed convolution", "sub-pixel shuffle", ...), `COST` (what the cured module costs) and, where
-it changes no output, `CURES = False`; and defines
+A file declares, as literals, `LABEL`, `SOURCE`, `PROMISE` (one of the words below), `APPLIES_TO` (kinds of layer, in
+the words of the audit: "transposed convolution", "sub-pixel shuffle", ...), `COST` (what the cured module costs) and,
+where it changes no output, `CURES = False`; and defines
 
     apply(module: torch.nn.Module, **own) -> torch.nn.Module
 
