@@ -143,16 +143,20 @@ def _try_backward(network: nn.Module, sample: Data) -> None:
 @contextlib.contextmanager
 def _unchanged_process() -> Iterator[None]:
     """Refuse code that changes what the whole process shares, and put it back."""
-    before = _shared_state()
+    before, failure = _shared_state(), None
     try:
         yield
+    except RuntimeError as error:  # what torch says of a changed default is a consequence, not the cause
+        failure = error
     finally:
         after = _shared_state()
         changed = [name for name in before if before[name] != after[name]]
         _restore(before)
     if changed:
         said = "; ".join(f"{name} from {_short(before[name])} to {_short(after[name])}" for name in changed)
-        raise ValueError(f"expected the state of the process to stay as it is, got a change of {said}")
+        raise ValueError(f"expected the state of the process to stay as it is, got a change of {said}") from failure
+    if failure is not None:
+        raise failure
 
 
 def _shared_state() -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+#: Programs that tests start; not tests.
+collect_ignore = ["kill_points.py", "power_cut.py", "broken_disk.py"]
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = """# Question  Does the chain work?
 scale = 2
@@ -117,3 +120,11 @@ def results(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished study where `checkerscope` looks for it."""
     shutil.copytree(finished, tmp_path / "results")
     return tmp_path / "results"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hangups_are_heard() -> Iterator[None]:
+    """What nohup ignores stays ignored; the tests of SIGHUP must not depend on how they were started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
