@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # An extra wheel index, if your machine needs one, for example: make TORCH_INDEX=https://...
 TORCH_INDEX ?=
+# More options of the study, for example: make study OPTIONS="--workers 1"
+OPTIONS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # two intra-op threads on a busy machine run many times slower than one; the workers are processes
@@ -23,7 +25,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 study: $(INSTALLED)
-	$(BIN)/checkerscope study configs/quick.toml
+	$(BIN)/checkerscope study configs/quick.toml $(OPTIONS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
