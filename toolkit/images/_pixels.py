@@ -55,10 +55,12 @@ def decode(data: bytes) -> Values:
 
 def _guarded(data: bytes, read: Callable[[Image.Image], T]) -> T:
     try:
-        # warnings become errors: Pillow only warns of bombs up to 179 megapixels and of damaged TIFF tags
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with warnings.catch_warnings():
+            # warnings become errors: Pillow only warns of damaged TIFF tags; of bombs the header tells
             warnings.simplefilter("error")
-            return read(image)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return read(image)
     except Unusable:
         raise
     except Image.UnidentifiedImageError:
