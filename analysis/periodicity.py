@@ -145,8 +145,7 @@ def measure_lines(images: Tensor, period: int) -> Lines:
     checks.integer("period", period, minimum=2)
     shape = tuple(side - side % period for side in spectra.check_images(images).shape[2:])
     lattice = _lattice(shape, period)
-    chunks = images.split(max(1, spectra.CHUNK // images[0].numel()))
-    parts = [_measure(spectra.interior(chunk, period), lattice) for chunk in chunks]
+    parts = [_measure(spectra.interior(chunk, period), lattice) for chunk in spectra.in_chunks(images)]
     coefficient, fit, ratio, floor = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
     counts = [
         len(near) / _HANN ** np.count_nonzero(line) for line, near in zip(lattice.bins, lattice.around, strict=True)

@@ -23,8 +23,10 @@ from torch import Tensor
 
 from toolkit import checks
 
-#: Pixels that are transformed at once: in float64 they and their spectrum stay in a core's cache.
+#: Pixels that are transformed at once: in float64 they and their spectrum stay in a core's cache ...
 CHUNK = 1 << 18
+#: ... which a GPU has no use for: there so many times as many keep it busy, in a few hundred MB.
+CHUNK_ON_GPU = 64
 
 #: Half-width in bins of what a Hann-windowed line spreads to: its main lobe is a line and its two neighbours.
 GUARD = 1
@@ -110,6 +112,17 @@ def coefficients(images: Tensor) -> Tensor:
     return torch.fft.fftn((x - mean) * window, dim=axes) / window.sum()
 
 
+def in_chunks(images: Tensor, cost: int = 1) -> Iterator[Tensor]:
+    """Yield the images a few at a time, as many as are transformed at once where they lie.
+
+    Args:
+        images: Batch (N, C, *spatial).
+        cost: Transformed values per pixel.
+    """
+    pixels = CHUNK * (CHUNK_ON_GPU if images.is_cuda else 1)
+    return iter(images.split(max(1, pixels // (images[0].numel() * cost))))
+
+
 def _half_planes(images: Tensor) -> Iterator[Tensor]:
     """Yield the transforms whose squared magnitudes are powers, of a few images at a time, (n, C, *half) complex."""
     shape = tuple(check_images(images).shape[2:])
@@ -119,7 +132,7 @@ def _half_planes(images: Tensor) -> Iterator[Tensor]:
     leak = torch.fft.rfftn(window).flatten()
     # The mean is taken out where the window's transform is not zero, 3^d bins, which saves a pass over the images.
     bins = torch.nonzero(leak.abs() > 1e-12 * leak.abs().max()).flatten()
-    for chunk in images.split(max(1, CHUNK // images[0].numel())):
+    for chunk in in_chunks(images):
         spectrum = torch.fft.rfftn(chunk * window, dim=axes)
         flat = spectrum.flatten(2)
         flat[..., bins] -= flat[..., :1] / leak[0] * leak[bins]

@@ -22,19 +22,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Names of operators, and what they are part of; the first that is contained in an operator's name counts.
-FAMILIES = (
-    ("convolution_backward", "convolutions, backward"),
-    ("convolution", "convolutions, forward"),
-    ("threshold_backward", "ReLU"),
-    ("clamp_min", "ReLU"),
-    ("max_pool", "max-pooling"),
-    ("upsample", "resize, shuffle"),
-    ("pixel_", "resize, shuffle"),
-    ("mse_loss", "loss"),
-    ("adam", "Adam"),
-    ("index", "batch"),
-)
 
 
 def study(steps: int) -> dict[str, Any]:
@@ -103,13 +90,14 @@ def profile(train: Callable[[], None]) -> dict[str, float]:
     """Return the share of a training's time by kind of operator, as torch's profiler sees it."""
     import torch.profiler
 
+    from benchmarks.timing import family
+
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
         train()
     shares: dict[str, float] = defaultdict(float)
     for event in seen.key_averages():
-        name = event.key.lower()
-        shares[next((family for word, family in FAMILIES if word in name), "rest")] += event.self_cpu_time_total
-    return {family: taken / sum(shares.values()) for family, taken in sorted(shares.items(), key=lambda s: -s[1])}
+        shares[family(event.key)] += event.self_cpu_time_total
+    return {name: taken / sum(shares.values()) for name, taken in sorted(shares.items(), key=lambda s: -s[1])}
 
 
 def spectra(count: int = 10_000) -> dict[str, Any]:

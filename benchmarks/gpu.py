@@ -3,15 +3,19 @@
     python benchmarks/gpu.py       writes benchmarks/gpu.json where there is a CUDA device, and nothing elsewhere
 
 Every row is the time of one step of K models; the loop trains one model after the other, so its time is K times one.
-The ceilings are measured: float32 GEMM without TF32, and a copy in device memory. The attainable roofline of a step is
-the smaller of the GEMM ceiling and (operations per byte) times the copy's bytes per second. No number here is a test.
+The ceilings are measured: float32 GEMM without TF32, and a copy in device memory. The attainable time of a step is the
+sum over its operators of what the slower ceiling allows each: operations at the GEMM's rate, bytes read and written at
+the copy's. No number here is a test.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +25,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = ((32, 16), (64, 32), (128, 64))  # (side, width)
 MODELS = (1, 2, 5, 10, 20, 50)
+ARM = "nearest_conv"
 BATCH = 16
+#: Images whose spectra are streamed, and how many are held at once.
+STREAMED, HELD = 1_000_000, 4096
 
 
 def ceilings(device: torch.device) -> dict[str, float]:
@@ -52,69 +59,182 @@ def seconds(call: Any, times: int = 20) -> float:
     return best
 
 
-def work(model: Any, images: torch.Tensor) -> tuple[int, int]:
-    """Return the operations of one training step and the bytes that its operators read and write, each by itself."""
+def data_and_members(side: int, width: int, device: torch.device, count: int, recipe: Any) -> tuple[Any, list[Any]]:
+    """Return random images and `count` models of one size on the device."""
+    import torch
+
+    from toolkit import catalog
+    from toolkit.networks.autoencoder import Autoencoder
+    from toolkit.training.engine import Data, Member
+
+    upsampler = catalog.load("toolkit.upsamplers", ARM)
+    images = torch.rand(256, 3, side, side, device=device, generator=torch.Generator(device).manual_seed(0))
+    members = [Member(Autoencoder(upsampler, width=width).to(device), seed) for seed in range(count)]
+    return Data.of(images, None, recipe), members
+
+
+def label(operator: str, shapes: list[Any]) -> str:
+    """Return what is told apart in a profile: families of operators, and each convolution by its shapes."""
+    from benchmarks.timing import family
+
+    name = family(operator)
+    sides = ["x".join(map(str, shape)) for shape in shapes if len(shape) > 2] if "convolutions" in name else []
+    return " ".join((name, *sides))
+
+
+def work(step: Any, limits: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return operations, bytes and attainable milliseconds of one training step, by label."""
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils.flop_counter import flop_registry
 
-    class Bytes(TorchDispatchMode):
-        moved = 0
+    found: dict[str, dict[str, float]] = defaultdict(lambda: {"operations": 0, "bytes": 0, "attainable_ms": 0})
 
+    class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
-            if not func.is_view:
+            if not func.is_view and "empty" not in func.name():
                 leaves = tree_leaves((args, kwargs, result))
-                self.moved += sum(t.numel() * t.element_size() for t in leaves if hasattr(t, "element_size"))
+                moved = sum(t.numel() * t.element_size() for t in leaves if hasattr(t, "element_size"))
+                count = flop_registry.get(func._overloadpacket)
+                operations = count(*args, **(kwargs or {}), out_val=result) if count else 0
+                entry = found[label(func.name(), [t.shape for t in tree_leaves(args) if hasattr(t, "shape")])]
+                entry["operations"] += operations
+                entry["bytes"] += moved
+                entry["attainable_ms"] += 1e3 * max(operations / limits["flops"], moved / limits["bytes"])
             return result
 
-    counter, moved = FlopCounterMode(display=False), Bytes()
-    with counter, moved:
-        (model(images) - images).square().mean().backward()
-    model.zero_grad(set_to_none=True)
-    return counter.get_total_flops(), moved.moved
+    with Watch():
+        step()
+    return dict(found)
+
+
+def profile(side: int, width: int, device: torch.device, limits: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return what a step of one model takes on the device and what is attainable, by label."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    from toolkit.training import engine
+    from toolkit.training.engine import Recipe
+    from toolkit.training.loop import Loop
+
+    data, members = data_and_members(side, width, device, 1, Recipe(100, BATCH))
+    training, steps = Loop(members[0], data), 10
+    with engine.matmul_precision("float32"):
+        for step in range(steps):
+            training.advance(step)
+        torch.cuda.synchronize()
+        with torch.profiler.profile(
+            activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True, record_shapes=True
+        ) as seen:
+            for step in range(steps, 2 * steps):
+                training.advance(step)
+            torch.cuda.synchronize()
+        needed = work(lambda: training.advance(2 * steps), limits)
+    taken: dict[str, float] = defaultdict(float)
+    for event in seen.key_averages(group_by_input_shape=True):
+        if event.device_type == torch.autograd.DeviceType.CPU:  # an operator with the time of its kernels
+            taken[label(event.key, event.input_shapes)] += event.self_device_time_total / 1e3 / steps
+    return {name: {**entry, "device_ms": taken[name]} for name, entry in needed.items()}
 
 
 def rows(side: int, width: int, device: torch.device, limits: dict[str, float], steps: int) -> list[dict[str, Any]]:
     """Return one row per executor and number of models of one size."""
-    import torch
-
     from benchmarks.timing import say
-    from toolkit import catalog
-    from toolkit.networks.autoencoder import Autoencoder
-    from toolkit.training import choice
-    from toolkit.training.engine import Data, Member, Recipe
+    from toolkit.training import choice, engine
+    from toolkit.training.engine import Recipe
+    from toolkit.training.loop import Loop
 
-    upsampler = catalog.load("toolkit.upsamplers", "nearest_conv")
-    images = torch.rand(256, 3, side, side, device=device, generator=torch.Generator(device).manual_seed(0))
-    data = Data.of(images, None, Recipe(steps, BATCH))
-    members = [Member(Autoencoder(upsampler, width=width).to(device), seed) for seed in range(max(MODELS))]
-    operations, moved = work(members[0].model, images[:BATCH])
-    attainable = min(limits["flops"], operations / moved * limits["bytes"])
+    data, members = data_and_members(side, width, device, max(MODELS), Recipe(steps, BATCH))
+    with engine.matmul_precision("float32"):
+        needed = work(
+            lambda: Loop(data_and_members(side, width, device, 1, data.recipe)[1][0], data).advance(0), limits
+        )
+    operations, moved, attainable = (sum(e[k] for e in needed.values()) for k in next(iter(needed.values())))
     found = []
     for count in MODELS:
         for name in choice.EXECUTORS:
             row: dict[str, Any] = {"side": side, "width": width, "models": count, "executor": name}
-            torch.cuda.reset_peak_memory_stats(device)
-            try:
-                if why := choice.refusal(name, members[:count], data):
-                    row["refused"] = why
-                else:
-                    taken = choice.seconds_per_step(name, members[:count], data, timed=steps)
-                    rate = count * operations / taken
-                    row |= {"step_ms": 1e3 * taken, "models_per_minute_of_300_steps": 60 * count / (300 * taken)}
-                    row |= {"flops": rate, "bytes": count * moved / taken, "of_roofline": rate / attainable}
-            except torch.OutOfMemoryError:
-                row["refused"] = "out of memory"
-            row["memory_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
+            row |= timed(name, members[:count], data, steps)
+            if taken := row.get("step_ms"):
+                row |= {"flops": 1e3 * count * operations / taken, "bytes": 1e3 * count * moved / taken}
+                row |= {"of_roofline": count * attainable / taken}
             say(str(row))
             found.append(row)
     return found
 
 
+def timed(name: str, members: list[Any], data: Any, steps: int) -> dict[str, Any]:
+    """Return milliseconds per step of all members, models per minute and memory; or why there are none."""
+    import torch
+
+    from toolkit.training import choice
+
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    try:
+        if why := choice.refusal(name, members, data):
+            return {"refused": why}
+        taken = choice.seconds_per_step(name, members, data, timed=steps)
+    except torch.OutOfMemoryError:
+        return {"refused": "out of memory"}
+    memory = torch.cuda.max_memory_allocated() / 2**20
+    rate = 60 * len(members) / (300 * taken)
+    return {"step_ms": 1e3 * taken, "models_per_minute_of_300_steps": rate, "memory_mb": memory}
+
+
+def precisions(side: int, width: int, device: torch.device, steps: int) -> list[dict[str, Any]]:
+    """Return what one captured step takes in each precision."""
+    from toolkit.training.engine import Recipe
+
+    found = []
+    for precision in ("float32", "tf32", "bfloat16"):
+        data, members = data_and_members(side, width, device, 1, Recipe(steps, BATCH, precision=precision))
+        found.append({"side": side, "width": width, "precision": precision, **timed("graph", members, data, steps)})
+    return found
+
+
+def stream(device: torch.device) -> dict[str, Any]:
+    """Train a model into a store, and return what the mean spectrum of a million images through it takes."""
+    import torch
+
+    from analysis.streaming import mean_power
+    from benchmarks.sides import spec
+    from experiments import streaming, task
+
+    def chunks(count: int, where: torch.device) -> Iterator[torch.Tensor]:
+        generator = torch.Generator(where).manual_seed(0)
+        for begin in range(0, count, HELD):
+            yield torch.rand(min(HELD, count - begin), 3, 64, 64, device=where, generator=generator)
+
+    with tempfile.TemporaryDirectory() as folder:
+        place, run = task.Place(folder, "stream", device="cuda"), spec(ARM, 300)
+        place.store.prepare()
+        answer = task.train_run(run.canonical, place)
+        if answer["status"] != "done":
+            raise RuntimeError(answer["why"])
+
+        def spectrum(count: int, where: torch.device) -> torch.Tensor:
+            return mean_power(streaming.reconstructions(place.store, run, chunks(count, where), device=where))
+
+        spectrum(HELD, device)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        began = time.perf_counter()
+        power = spectrum(STREAMED, device)
+        assert torch.isfinite(power).all()  # waits for the device
+        taken = time.perf_counter() - began
+        memory = torch.cuda.max_memory_allocated() / 2**20
+        began = time.perf_counter()
+        spectrum(HELD, torch.device("cpu"))
+        slow = time.perf_counter() - began
+    rates = {"images_per_second": STREAMED / taken, "images_per_second_on_one_cpu_thread": HELD / slow}
+    return {"images": STREAMED, "held": HELD, "size": 64, "seconds": taken, "memory_mb": memory, **rates}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=50, help="Timed steps per row.")
+    parser.add_argument("--steps", type=int, default=20, help="Timed steps per row.")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "gpu.json")
     arguments = parser.parse_args()
     import torch
@@ -124,11 +244,21 @@ def main() -> int:
     if not torch.cuda.is_available():
         print(f"no CUDA device (torch {torch.__version__}): nothing was measured, nothing was written")
         return 0
-    device = torch.device("cuda")
+    torch.set_num_threads(1)
+    device, steps = torch.device("cuda"), arguments.steps
     limits = ceilings(device)
-    found = [row for side, width in SIZES for row in rows(side, width, device, limits, arguments.steps)]
-    command = f"python benchmarks/gpu.py --steps {arguments.steps}"
-    timing.write(arguments.output, {"command": command, "ceilings": limits, "rows": found}, "cuda")
+    results: dict[str, Any] = {"command": f"python benchmarks/gpu.py --steps {steps}", "arm": ARM, "ceilings": limits}
+    parts = {
+        "profile": lambda: profile(*SIZES[-1], device, limits),
+        "precisions": lambda: [row for size in SIZES[1:] for row in precisions(*size, device, steps)],
+        "stream": lambda: stream(device),
+        "rows": lambda: [row for size in SIZES for row in rows(*size, device, limits, steps)],
+    }
+    for name, part in parts.items():
+        began = time.perf_counter()
+        results[name] = part()
+        timing.say(f"{name}: {time.perf_counter() - began:.0f} s")
+        timing.write(arguments.output, results, "cuda")  # a part that fails loses none of those before it
     return 0
 
 

@@ -12,6 +12,20 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
+#: Names of operators, and what they are part of; the first that is contained in an operator's name counts.
+FAMILIES = (
+    ("convolution_backward", "convolutions, backward"),
+    ("convolution", "convolutions, forward"),
+    ("threshold_backward", "ReLU"),
+    ("clamp_min", "ReLU"),
+    ("relu", "ReLU"),
+    ("max_pool", "max-pooling"),
+    ("upsample", "resize, shuffle"),
+    ("pixel_", "resize, shuffle"),
+    ("mse_loss", "loss"),
+    ("adam", "Adam"),
+    ("index", "batch"),
+)
 
 
 def interleaved(sides: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -48,6 +62,12 @@ def write(path: Path, results: dict[str, Any], device: str = "cpu") -> None:
 
     where = {"environment": provenance.environment(device), "load": os.getloadavg()}
     store.write(path, store.to_json({**results, **where}))
+
+
+def family(operator: str) -> str:
+    """Return what part of a training step an operator is."""
+    name = operator.lower()
+    return next((family for word, family in FAMILIES if word in name), "rest")
 
 
 def say(text: str) -> None:

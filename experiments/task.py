@@ -257,18 +257,21 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     if record.get("source", "") != build.fingerprint(spec):
         return [f"{spec.id}: its images have changed since it was trained; put them back, or choose other --results"]
     failures: dict[str, str] = {}
+    device = engine.pick_device(place.device)
     held_out = build.data(spec, "test").first(asked["images"])
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
-    network = architecture(spec, held_out)
+    network = architecture(spec, held_out).to(device)
+    held_out = held_out.to(device)
     for step in record["kept"]:
         whole = [name for name in due if name not in failures]
         network.load_state_dict(tensors_from_bytes(store.load(spec.id, weights_name(step))))
-        trial = build.trial(network.to(torch.float32), held_out, spec, margin=asked["margin"])
-        for name in whole:
-            try:
-                found[name][step] = catalog.load("analysis.measures", name).measure(trial)
-            except (Exception, SystemExit) as error:
-                failures[name] = f"{spec.id} {name} at step {step}: {failure.one_line(error)}"
+        with engine.matmul_precision("float32"):  # whatever the training's was
+            trial = build.trial(network.to(torch.float32), held_out, spec, margin=asked["margin"])
+            for name in whole:
+                try:
+                    found[name][step] = catalog.load("analysis.measures", name).measure(trial)
+                except (Exception, SystemExit) as error:
+                    failures[name] = f"{spec.id} {name} at step {step}: {failure.one_line(error)}"
     for name in due:
         if name not in failures:
             _save(store, spec, name, found[name], {**asked, "code": provenance.measuring_code(spec, name)})

@@ -46,7 +46,7 @@ def content_tone(images: Tensor, period: int) -> float:
     x = spectra.interior(images, period)
     side = min(PERIODS, *(length // period for length in x.shape[2:])) * period
     power, mean, seen = torch.zeros((), device=x.device), torch.zeros((), device=x.device), 0
-    for chunk in x.split(max(1, spectra.CHUNK // x[0].numel())):  # its tiles overlap: several times as many pixels
+    for chunk in spectra.in_chunks(x):  # its tiles overlap: several times as many pixels
         tiles = _tiles(chunk, side, 2 * period)
         power = power + spectra.mean_power(tiles) * len(tiles)
         mean, seen = mean + tiles.sum(0, keepdim=True), seen + len(tiles)

@@ -67,8 +67,7 @@ def _powers(images: Tensor, base: Tensor, period: int) -> tuple[float, float, fl
     """Return the coherent power outside the baseband, all power outside, and the baseband's."""
     checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
     n, sums = len(spectra.check_images(images)), []
-    size = max(1, spectra.CHUNK // images[0].numel())
-    for some, their in zip(images.split(size), base.split(size), strict=True):
+    for some, their in zip(spectra.in_chunks(images), spectra.in_chunks(base), strict=True):
         outside = _aliases(some, period)[:, :, 1:]
         baseband = _aliases(their, period)[:, :, :1]
         cross = (outside * baseband.conj()).sum(0)

@@ -59,7 +59,7 @@ def dct_spectrum(images: Tensor) -> Tensor:
     """
     spectra.check_images(images)
     total = torch.zeros((), dtype=torch.float64, device=images.device)
-    for chunk in images.split(max(1, spectra.CHUNK // images[0].numel())):
+    for chunk in spectra.in_chunks(images):
         x = spectra.check_finite(chunk).double()
         total = total + dct(x - x.mean(tuple(range(2, x.dim())), keepdim=True)).square().sum((0, 1))
     return total / (images.shape[0] * images.shape[1])

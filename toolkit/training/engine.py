@@ -133,9 +133,14 @@ def index_table(steps: int, batch_size: int, count: int, *, seed: int) -> Tensor
     return flat[: steps * batch_size].reshape(steps, batch_size)
 
 
-def memory_format(images: Tensor) -> torch.memory_format:
-    """Return channels_last for images, where it is the fast layout, else the contiguous one."""
-    return torch.channels_last if images.dim() == 4 else torch.contiguous_format
+def memory_format(images: Tensor, precision: str) -> torch.memory_format:
+    """Return the layout in which convolutions of images are fast.
+
+    That is channels_last on a CPU, and on a GPU for bfloat16; elsewhere a GPU is faster with the contiguous layout
+    (an H100 in float32 1.2 to 1.5 times, in TF32 1.05 times; in bfloat16 it is 1.2 times slower).
+    """
+    fast = images.dim() == 4 and (images.device.type == "cpu" or precision == "bfloat16")
+    return torch.channels_last if fast else torch.contiguous_format
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ class Data:
             ValueError: If the device cannot compute in the recipe's precision.
         """
         check_precision(recipe.precision, images.device)
-        layout = memory_format(images)
+        layout = memory_format(images, recipe.precision)
         images = images.to(recipe.dtype).contiguous(memory_format=layout)
         placed = images if targets is None else targets.to(recipe.dtype).contiguous(memory_format=layout)
         return cls(images, placed, recipe)
@@ -164,10 +169,14 @@ class Data:
         """Where the images lie."""
         return self.images.device
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """How batches and kernels lie in memory."""
+        return memory_format(self.images, self.recipe.precision)
+
     def place(self, model: nn.Module) -> nn.Module:
         """Return the model ready for training on this data, changed in place."""
-        layout = memory_format(self.images)
-        return model.train().to(memory_format=layout, dtype=self.recipe.dtype)  # type: ignore[call-overload]
+        return model.train().to(memory_format=self.layout, dtype=self.recipe.dtype)  # type: ignore[call-overload]
 
     def table(self, seed: int) -> Tensor:
         """Return `index_table` for this data, on its device."""
@@ -210,10 +219,10 @@ def autocast(data: Data) -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def matmul_precision(recipe: Recipe) -> Iterator[None]:
-    """Allow TF32 where the recipe says so, and nowhere else, while the context lasts."""
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Allow TF32 for precision `tf32`, and for no other, while the context lasts."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:
         yield
     finally:

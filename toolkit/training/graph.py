@@ -37,7 +37,7 @@ def train(
     data = Data.of(images, targets, recipe)
     if why := refusal(members, data):
         raise ValueError(why)
-    with torch.cuda.device(data.device), engine.matmul_precision(recipe):
+    with torch.cuda.device(data.device), engine.matmul_precision(recipe.precision):
         return engine.walk(Branches(members, data), recipe.steps, observe)
 
 

@@ -95,7 +95,7 @@ def train(
     data = Data.of(images, targets, recipe)
     if why := refusal(members, data):
         raise ValueError(f"{why}; use loop")
-    with engine.matmul_precision(recipe):
+    with engine.matmul_precision(recipe.precision):
         training = Grouped(members, data)
         outcomes = engine.walk(training, recipe.steps, observe)
     training.write_back()
@@ -121,9 +121,8 @@ class Grouped:
     def advance(self, step: int) -> None:
         """Train every model by one step."""
         batch, target = (side.flatten(1, 2) for side in self.data.batch(self.table[step]))  # (B, K C, *spatial)
-        layout = engine.memory_format(batch)
         with engine.autocast(self.data):
-            output = self.fused(batch.contiguous(memory_format=layout))
+            output = self.fused(batch.contiguous(memory_format=self.data.layout))
         losses = self._losses(output.to(target.dtype), target)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()  # no weight is shared, so every model gets the gradient of its own loss

@@ -39,7 +39,7 @@ def train(
     """
     data = Data.of(images, targets, recipe)
     each = None if observe is None else lambda step, states: observe(step, states[0])
-    with engine.matmul_precision(recipe):
+    with engine.matmul_precision(recipe.precision):
         return engine.walk(Loop(Member(model, seed, resume), data), recipe.steps, each)[0]
 
 

@@ -63,7 +63,7 @@ def stylegan3_spectrum(
     axis = torch.kaiser_window(side, periodic=False, beta=beta, dtype=torch.float64, device=x.device)
     axis = axis / axis.square().sum().sqrt()
     total = torch.zeros(side * interp, side * interp, dtype=torch.float64, device=x.device)
-    for chunk in x.split(max(1, spectra.CHUNK // (x[0].numel() * interp**2))):
+    for chunk in spectra.in_chunks(x, interp**2):
         whitened = (chunk - mean) / std * (axis[:, None] * axis)
         total += torch.fft.fft2(whitened, s=(side * interp, side * interp)).abs().square().mean(1).sum(0)
     return total / len(x)

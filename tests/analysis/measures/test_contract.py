@@ -1,5 +1,7 @@
 """What every measure of the catalogue promises, whatever it measures: a new file is tested here without an edit."""
 
+import copy
+import dataclasses
 import functools
 import math
 
@@ -149,3 +151,24 @@ def test_transforms_stay_small_however_many_the_images(name, monkeypatch):
     monkeypatch.setattr(spectra, "CHUNK", 2 * one)
     catalog.load(PACKAGE, name).measure(case)
     assert largest <= 2 * one
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_it_measures_where_the_images_lie(name):
+    here = trial()
+    model = copy.deepcopy(here.model).double()
+    target = here.target.double()
+    with torch.no_grad():
+        here = dataclasses.replace(here, model=model, target=target, reconstruction=model(target))
+    there = dataclasses.replace(
+        here,
+        model=copy.deepcopy(model).cuda(),
+        target=here.target.cuda(),
+        reconstruction=here.reconstruction.cuda(),
+    )
+    measure = catalog.load(PACKAGE, name).measure
+    expected, found = measure(here), measure(there)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-7, err_msg=key)

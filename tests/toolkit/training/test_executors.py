@@ -236,7 +236,7 @@ def test_steps_on_a_gpu_do_not_synchronise(build: Build, images: Tensor) -> None
         for step in range(8):
             training.advance(step)
         torch.cuda.synchronize()
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as seen:
             for step in range(8, 12):
                 training.advance(step)
         names = {event.key for event in seen.key_averages()}
