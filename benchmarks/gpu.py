@@ -184,11 +184,11 @@ def timed(name: str, members: list[Any], data: Any, steps: int) -> dict[str, Any
 
 
 def precisions(side: int, width: int, device: torch.device, steps: int) -> list[dict[str, Any]]:
-    """Return what one captured step takes in each precision."""
+    """Return what one captured step takes in the precisions that are opt-in."""
     from toolkit.training.engine import Recipe
 
     found = []
-    for precision in ("float32", "tf32", "bfloat16"):
+    for precision in ("tf32", "bfloat16"):
         data, members = data_and_members(side, width, device, 1, Recipe(steps, BATCH, precision=precision))
         found.append({"side": side, "width": width, "precision": precision, **timed("graph", members, data, steps)})
     return found

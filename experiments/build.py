@@ -86,8 +86,8 @@ def model(spec: RunSpec, sample: Data) -> nn.Module:
         channels["out_channels"] = sample.targets.shape[1]
     class_ = catalog.load("toolkit.networks", spec.network.name)
     catalog.load("toolkit.upsamplers", spec.upsampler.name)  # here: an import may draw numbers, or set the seed
-    with torch.random.fork_rng():
-        torch.manual_seed(spec.seed)
+    with torch.random.fork_rng(devices=()):  # networks are built on the CPU: no need to wake a GPU
+        torch.default_generator.manual_seed(spec.seed)
         network = class_(functools.partial(_upsampler, spec), **channels, scale=spec.scale, **spec.network.options)
     generator = torch.Generator().manual_seed(spec.seed)
     for upsampler in network.upsamplers:

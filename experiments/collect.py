@@ -20,6 +20,11 @@ from experiments.manifest import PLAIN_NAME
 from experiments.store import Store, StoreError
 from toolkit import catalog
 
+#: Has pandas read every digit of a number; from 3.1 on it always does, and warns of being asked to.
+EXACT: dict[str, Any] = (
+    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+)
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -224,7 +229,7 @@ def _parse(contents: Mapping[str, bytes]) -> Records:
 
 def _read_csv(data: bytes) -> pd.DataFrame:
     texts = {"run": str, "why": str, "arm": str, "base": str}
-    table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True)
+    table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True, **EXACT)
     return table.fillna({name: "" for name in texts if name in table})
 
 

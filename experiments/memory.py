@@ -28,7 +28,7 @@ def step_memory_mb(network: nn.Module, inputs: Tensor) -> float:
     16.0
     """
     network = copy.deepcopy(network).train()
-    with torch.random.fork_rng(), _Count() as count:
+    with torch.random.fork_rng([inputs.device] if inputs.is_cuda else ()), _Count() as count:
         network(inputs).square().sum().backward()
     return count.most / 2**20
 

@@ -22,11 +22,17 @@ def jacobian_vector(upsampler: nn.Module, x: Tensor, tangent: Tensor, context: C
     J is the derivative with respect to `x`; the context stays fixed.
 
     Raises:
-        ValueError: If `tangent` has another shape than `x`, or the upsampler refuses its input.
+        ValueError: If `tangent` has another shape than `x`, the upsampler refuses its input, or this torch cannot
+            differentiate one of its operations twice (2.11 for one: grid_sample).
     """
     checks.shape("jacobian_vector: tangent", tangent, tuple(x.shape))
-    # reverse mode twice: grid_sample has no forward-mode derivative
-    return torch.autograd.functional.jvp(_of_input(upsampler, context), _exact(x), _exact(tangent))[1]
+    try:  # reverse mode twice: grid_sample has no forward-mode derivative
+        return torch.autograd.functional.jvp(_of_input(upsampler, context), _exact(x), _exact(tangent))[1]
+    except RuntimeError as error:
+        if "derivative for" not in str(error):
+            raise
+        wanted, torch_ = "operations with a second derivative", f"torch {torch.__version__}: {error}"
+        raise checks.mismatch("jacobian_vector", wanted, torch_, "use a later torch") from error
 
 
 def vector_jacobian(upsampler: nn.Module, x: Tensor, cotangent: Tensor, context: Context | None = None) -> Tensor:

@@ -190,6 +190,10 @@ def test_products_agree_with_the_brute_force_jacobian(name: str) -> None:
     context = context_for(upsampler, x)
     matrix = full_jacobian(upsampler, x, context)
     tangent = draw(*x.shape, seed=2)
+    if name == "dysample" and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13):
+        with pytest.raises(ValueError, match="expected operations with a second derivative"):
+            response.jacobian_vector(upsampler, x, tangent, context)
+        return
     product = response.jacobian_vector(upsampler, x, tangent, context)
     torch.testing.assert_close(product.flatten(), matrix @ tangent.flatten(), rtol=0, atol=1e-10)
     cotangent = draw(*product.shape, seed=3)
