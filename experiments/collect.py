@@ -92,7 +92,7 @@ def collect(grid: Grid, store: Store) -> Records:
     rows: list[dict[str, Any]] = []
     machine: list[dict[str, Any]] = []
     values: list[tuple[str, int, str, float]] = []
-    arrays: dict[str, list[np.ndarray]] = {}
+    arrays: dict[str, _OverSeeds] = {}
     for run in grid:
         key = run.spec.id
         if not store.is_complete(key):
@@ -111,7 +111,7 @@ def collect(grid: Grid, store: Store) -> Records:
     return Records(
         runs=pd.DataFrame(rows),
         values=pd.DataFrame(values, columns=list(VALUE_COLUMNS)),
-        arrays={key: _over_seeds(items) for key, items in arrays.items()},
+        arrays={key: items.result() for key, items in arrays.items()},
         units=units(grid.config.measure.measures),
         tables={"machine": pd.DataFrame(machine)} if grid.config.measure.costs else {},
         study=grid.config.study.name,
@@ -163,17 +163,35 @@ def _values(run: str, body: Mapping[str, Any]) -> list[tuple[str, int, str, floa
     ]
 
 
-def _gather(arrays: dict[str, list[np.ndarray]], arm: str, last: int, found: Mapping[str, np.ndarray]) -> None:
+def _gather(arrays: dict[str, _OverSeeds], arm: str, last: int, found: Mapping[str, np.ndarray]) -> None:
     for key, value in found.items():
         step, metric = key.split("/", 1)
         when = "end" if int(step) == last else "start" if int(step) == 0 else step
-        arrays.setdefault(f"{arm}/{when}/{metric}", []).append(value)
+        name = f"{arm}/{when}/{metric}"
+        if name in arrays:
+            arrays[name].add(value)
+        else:
+            arrays[name] = _OverSeeds(value)
 
 
-def _over_seeds(items: list[np.ndarray]) -> np.ndarray:
-    if items[0].dtype == np.uint8 or len({item.shape for item in items}) > 1:
-        return items[0]  # pictures: the first seed
-    return np.mean(np.stack(items).astype(np.float64), axis=0).astype(np.float32)
+class _OverSeeds:
+    """The mean of an arm's arrays over its seeds, added up one by one; of pictures, and of unlike shapes, the first."""
+
+    def __init__(self, first: np.ndarray) -> None:
+        self.first, self.count = first, 1
+        self.total = None if first.dtype == np.uint8 else first.astype(np.float64)
+
+    def add(self, item: np.ndarray) -> None:
+        """Take the array of one more seed."""
+        if self.total is not None and item.shape == self.first.shape:
+            self.total += item
+            self.count += 1
+        else:
+            self.total = None
+
+    def result(self) -> np.ndarray:
+        """Return the mean, float32, or the first."""
+        return self.first if self.total is None else (self.total / self.count).astype(np.float32)
 
 
 def save(records: Records, folder: Path) -> None:

@@ -40,8 +40,15 @@ def _is_study(folder: Path) -> bool:
 
 
 def _count(findings: Iterator[Finding]) -> tuple[int, list[str]]:
-    found = list(findings)
-    return len({path for path, _ in found}), [line for _, line in found if line]
+    checked, problems, folder, seen = 0, [], None, set[Path]()
+    for path, line in findings:
+        if path.parent != folder:  # the findings of one file come one after the other: no need to keep the others
+            folder, seen = path.parent, set()
+        checked += path not in seen
+        seen.add(path)
+        if line:
+            problems.append(line)
+    return checked, problems
 
 
 def _study(store: Store) -> Iterator[Finding]:
