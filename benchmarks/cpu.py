@@ -64,40 +64,47 @@ def study(steps: int) -> dict[str, Any]:
 
 def distance_from_the_limit(steps: int) -> dict[str, Any]:
     """Return how much of one thread's float32 GEMM peak every arm's training reaches, and where its time goes."""
+    from benchmarks.roofline import family, label, work
     from benchmarks.sides import ARMS, operations, spec, stepper
-    from benchmarks.timing import gemm, interleaved, worked
+    from benchmarks.timing import copy, gemm, interleaved, worked
 
-    fractions, profiles, peaks, step_ms = {}, {}, [], {}
+    found: dict[str, Any] = {"gemm_fraction": {}, "step_ms": {}, "profile": {}, "kernels": {}}
+    peaks, copies = [], []
     for arm in ARMS:
         run = spec(arm, steps)
-        train = stepper(run)
-        multiply, products = gemm()
+        train, one = stepper(run), stepper(spec(arm, 1))
+        (multiply, products), (move, moved) = gemm(), copy()
         train()
-        taken = interleaved({"gemm": worked(multiply), "train": worked(train)}, 5)
+        taken = interleaved({"gemm": worked(multiply), "copy": worked(move), "train": worked(train)}, 5)
         peaks.append(products / taken["gemm"])
-        step_ms[arm] = 1e3 * taken["train"] / steps
-        fractions[arm] = operations(run) * steps / taken["train"] / peaks[-1]
-        profiles[arm] = profile(train)
-    return {
+        copies.append(moved / taken["copy"])
+        found["step_ms"][arm] = 1e3 * taken["train"] / steps
+        found["gemm_fraction"][arm] = operations(run) * steps / taken["train"] / peaks[-1]
+        needed, events = work(one, {"flops": peaks[-1], "bytes": copies[-1]}), profile(train)
+        ms: dict[str, float] = defaultdict(float)
+        shares: dict[str, float] = defaultdict(float)
+        for operator, shapes, part in events:
+            ms[label(operator, shapes)] += part / steps
+            shares[family(operator)] += part / sum(event[-1] for event in events)
+        found["kernels"][arm] = {name: {**entry, "ms": ms[name]} for name, entry in needed.items()}
+        found["profile"][arm] = dict(sorted(shares.items(), key=lambda share: -share[1]))
+    ceilings = {
         "gemm_peak_gflops": statistics.median(peaks) / 1e9,
-        "gemm_fraction": fractions,
-        "step_ms": step_ms,
-        "profile": profiles,
+        "copy_gb_per_second": statistics.median(copies) / 1e9,
     }
+    return {**ceilings, **found}
 
 
-def profile(train: Callable[[], None]) -> dict[str, float]:
-    """Return the share of a training's time by kind of operator, as torch's profiler sees it."""
+def profile(train: Callable[[], None]) -> list[tuple[str, list[Any], float]]:
+    """Return operators, shapes of what goes in and milliseconds, as torch's profiler sees them."""
     import torch.profiler
 
-    from benchmarks.timing import family
-
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True, record_shapes=True
+    ) as seen:
         train()
-    shares: dict[str, float] = defaultdict(float)
-    for event in seen.key_averages():
-        shares[family(event.key)] += event.self_cpu_time_total
-    return {name: taken / sum(shares.values()) for name, taken in sorted(shares.items(), key=lambda s: -s[1])}
+    events = seen.key_averages(group_by_input_shape=True)
+    return [(event.key, event.input_shapes, event.self_cpu_time_total / 1e3) for event in events]
 
 
 def spectra(count: int = 10_000) -> dict[str, Any]:
@@ -194,8 +201,8 @@ def main() -> int:
     parts = [lambda: distance_from_the_limit(few), spectra, lambda: measuring(few)]
     for part in parts if arguments.busy else [lambda: study(arguments.steps), *parts, commands]:
         results |= part()
+        timing.write(arguments.output, results)  # a part that fails loses none of those before it
         timing.say(f"{time.perf_counter() - began:.0f} s")
-    timing.write(arguments.output, results)
     print(report.cpu_table(results))
     if arguments.output.parent == ROOT / "benchmarks":
         report.main()

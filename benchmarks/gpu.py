@@ -73,47 +73,12 @@ def data_and_members(side: int, width: int, device: torch.device, count: int, re
     return Data.of(images, None, recipe), members
 
 
-def label(operator: str, shapes: list[Any]) -> str:
-    """Return what is told apart in a profile: families of operators, and each convolution by its shapes."""
-    from benchmarks.timing import family
-
-    name = family(operator)
-    sides = ["x".join(map(str, shape)) for shape in shapes if len(shape) > 2] if "convolutions" in name else []
-    return " ".join((name, *sides))
-
-
-def work(step: Any, limits: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Return operations, bytes and attainable milliseconds of one training step, by label."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-    from torch.utils.flop_counter import flop_registry
-
-    found: dict[str, dict[str, float]] = defaultdict(lambda: {"operations": 0, "bytes": 0, "attainable_ms": 0})
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            if not func.is_view and "empty" not in func.name():
-                leaves = tree_leaves((args, kwargs, result))
-                moved = sum(t.numel() * t.element_size() for t in leaves if hasattr(t, "element_size"))
-                count = flop_registry.get(func._overloadpacket)
-                operations = count(*args, **(kwargs or {}), out_val=result) if count else 0
-                entry = found[label(func.name(), [t.shape for t in tree_leaves(args) if hasattr(t, "shape")])]
-                entry["operations"] += operations
-                entry["bytes"] += moved
-                entry["attainable_ms"] += 1e3 * max(operations / limits["flops"], moved / limits["bytes"])
-            return result
-
-    with Watch():
-        step()
-    return dict(found)
-
-
 def profile(side: int, width: int, device: torch.device, limits: dict[str, float]) -> dict[str, dict[str, float]]:
     """Return what a step of one model takes on the device and what is attainable, by label."""
     import torch
     from torch.profiler import ProfilerActivity
 
+    from benchmarks.roofline import label, work
     from toolkit.training import engine
     from toolkit.training.engine import Recipe
     from toolkit.training.loop import Loop
@@ -140,6 +105,7 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
 
 def rows(side: int, width: int, device: torch.device, limits: dict[str, float], steps: int) -> list[dict[str, Any]]:
     """Return one row per executor and number of models of one size."""
+    from benchmarks.roofline import work
     from benchmarks.timing import say
     from toolkit.training import choice, engine
     from toolkit.training.engine import Recipe

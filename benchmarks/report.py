@@ -36,7 +36,7 @@ def cpu_table(results: dict[str, Any]) -> str:
         (what, f"{results[key]:.3g}", goal, _holds(results[key], goal)) for key, what, goal in ROWS if key in results
     ]
     for arm, fraction in results.get("gemm_fraction", {}).items():
-        goal = ">= 0.5" if arm.startswith("transposed") else ">= 0.6"
+        goal = f">= {gemm_goal(arm)}"
         what = f"fraction of the GEMM peak in training, {arm}"
         rows.append((what, f"{fraction:.2f}", goal, _holds(round(fraction, 2), goal)))
     return markdown(("what", "measured", "goal", ""), rows)
@@ -73,7 +73,22 @@ def cpu_section(results: dict[str, Any]) -> str:
         for arm, s in share.items()
     ]
     parts = ["## CPU", where(results), cpu_table(results), _made_of(results), limit(results)]
-    return "\n\n".join([*filter(None, parts), markdown(("arm", "ms per step", *families), profile)])
+    table = markdown(("arm", "ms per step", *families), profile)
+    return "\n\n".join([*filter(None, parts), table, _kernels(results, "nearest_conv")])
+
+
+def _kernels(results: dict[str, Any], arm: str) -> str:
+    slowest = sorted(results["kernels"][arm].items(), key=lambda item: -item[1]["ms"])[:12]
+    rows = [
+        (name, f"{e['ms']:.2f}", f"{e['attainable_ms']:.2f}", f"{e['attainable_ms'] / e['ms']:.2f}")
+        for name, e in slowest
+    ]
+    text = (
+        f"A step of `{arm}` kernel by kernel, and what the measured ceilings allow each (the GEMM peak for its"
+        f" operations, a copy's {results['copy_gb_per_second']:.0f} GB/s for its bytes, the slower of both). Shapes:"
+        " batch x channels x side x side of what goes in (of gradient and input on the way back), then the kernel."
+    )
+    return f"{text}\n\n" + markdown(("kernels", "ms", "attainable, ms", "fraction"), rows)
 
 
 def _made_of(results: dict[str, Any]) -> str:
@@ -93,13 +108,35 @@ def _made_of(results: dict[str, Any]) -> str:
 
 
 def limit(results: dict[str, Any]) -> str:
-    """Return what bounds the GEMM fraction, in words before the profile."""
-    return (
+    """Return what bounds the ratio and the GEMM fraction, in words before the profile."""
+    said = (
         f"One thread multiplies float32 matrices at {results['gemm_peak_gflops']:.0f} GFLOP/s. Where the time of a step"
         " goes, in % of it, as torch's profiler sees it. Only convolutions do what the GEMM fraction counts: the other"
         " columns are lost to it, and what the convolutions lack beyond that is the efficiency of oneDNN's kernels at 3"
         " to 64 channels. A merged nearest + conv does fewer operations than the resize and convolution that it equals."
     )
+    if "study_ratio" not in results:
+        return said
+    taken, fractions = results["step_ms"], results["gemm_fraction"]
+    total = sum(taken.values())
+    as_asked = sum(ms * min(1.0, fractions[arm] / gemm_goal(arm)) for arm, ms in taken.items())
+    convolving = sum(
+        ms * sum(share for family, share in results["profile"][arm].items() if "convolutions" in family)
+        for arm, ms in taken.items()
+    )
+    at_peak = sum(ms * fractions[arm] for arm, ms in taken.items())
+    ratio = results["study_ratio"]
+    return (
+        f"What the study's ratio could be, from these steps: {ratio * total / as_asked:.2f} if every arm reached its"
+        f" goal of the GEMM peak, {ratio * total / convolving:.2f} if everything but convolutions were free, and"
+        f" {ratio * total / at_peak:.2f} if convolutions ran at the peak, too. So the ratio's goal asks for"
+        f" {2.5 / ratio * at_peak / total:.2f} of the peak in the mean, more than the goals of the fractions. {said}"
+    )
+
+
+def gemm_goal(arm: str) -> float:
+    """Return the fraction of the GEMM peak that an arm should reach."""
+    return 0.5 if arm.startswith("transposed") else 0.6
 
 
 def growth_section(results: dict[str, Any]) -> str:

@@ -12,20 +12,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
-#: Names of operators, and what they are part of; the first that is contained in an operator's name counts.
-FAMILIES = (
-    ("convolution_backward", "convolutions, backward"),
-    ("convolution", "convolutions, forward"),
-    ("threshold_backward", "ReLU"),
-    ("clamp_min", "ReLU"),
-    ("relu", "ReLU"),
-    ("max_pool", "max-pooling"),
-    ("upsample", "resize, shuffle"),
-    ("pixel_", "resize, shuffle"),
-    ("mse_loss", "loss"),
-    ("adam", "Adam"),
-    ("index", "batch"),
-)
 
 
 def interleaved(sides: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -56,18 +42,20 @@ def gemm(size: int = 1024, times: int = 10) -> tuple[Callable[[], Any], float]:
     return lambda: [torch.mm(a, b) for _ in range(times)], times * 2.0 * size**3
 
 
+def copy(size: int = 2**25, times: int = 3) -> tuple[Callable[[], Any], float]:
+    """Return a call that copies 128 MB with one thread, and the bytes that it reads and writes."""
+    import torch
+
+    source, target = torch.rand(size), torch.empty(size)
+    return lambda: [target.copy_(source) for _ in range(times)], times * 2.0 * 4 * size
+
+
 def write(path: Path, results: dict[str, Any], device: str = "cpu") -> None:
     """Store results with the machine, the versions and the load that they were taken under."""
     from experiments import provenance, store
 
     where = {"environment": provenance.environment(device), "load": os.getloadavg()}
     store.write(path, store.to_json({**results, **where}))
-
-
-def family(operator: str) -> str:
-    """Return what part of a training step an operator is."""
-    name = operator.lower()
-    return next((family for word, family in FAMILIES if word in name), "rest")
 
 
 def say(text: str) -> None:
