@@ -45,10 +45,10 @@ def arguments(command: str, results: Path, steps: int, workers: int) -> list[str
 
 def work(results: Path, steps: int) -> int:
     """Do the study in this process; return the first exit code that is not 0."""
-    from experiments import task
+    from experiments import keeper
     from experiments.__main__ import run
 
-    task.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
+    keeper.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
     return next((code for command in COMMANDS if (code := run(arguments(command, results, steps, 0)))), 0)
 
 
@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     options, began = parser.parse_args(), time.monotonic()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    from experiments import session, task, vetting  # noqa: F401 - loaded before the first fork
+    from experiments import measuring, session, task, vetting  # noqa: F401 - loaded before the first fork
 
     with tempfile.TemporaryDirectory() as name:
         found = soak(Path(name), options)

@@ -172,8 +172,9 @@ def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bo
 @click.option("--publish", is_flag=True, help="Also write paper/data/<study>, which is committed.")
 def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bool) -> None:
     """Gather the numbers of finished runs into tidy CSV files."""
-    session = _open(config, overrides, results)
-    for folder in session.collect(publish=publish):
+    from experiments import publishing
+
+    for folder in publishing.save_records(_open(config, overrides, results), publish=publish):
         click.echo(folder)
 
 
@@ -188,13 +189,15 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
 
     Reads the results folder where the study is complete there, else the committed paper/data/<study>.
     """
+    from experiments import publishing
+
     session = _open(config, overrides, results)
     if check:
-        differences = session.differences()
+        differences = publishing.differences(session)
         for line in differences:
             click.echo(f"differs: {line}", err=True)
         return 4 if differences else 0
-    session.publish(output)
+    publishing.publish(session, output)
     return 0
 
 
@@ -216,8 +219,10 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
         failures = session.train(allow_large=yes)
         failures += session.measure()
     if session.shard.count == 1:
-        session.collect(publish=False)
-        session.publish(output)
+        from experiments import publishing
+
+        publishing.save_records(session, publish=False)
+        publishing.publish(session, output)
     else:
         click.echo(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
     for line in failures:

@@ -12,6 +12,7 @@ import torch
 from experiments import build, provenance, task
 from experiments.config import RunSpec
 from experiments.duty import is_told_to_stop, leave_if_told, on_duty
+from experiments.keeper import Keeper
 from experiments.memory import step_memory_mb
 from experiments.store import Store
 from experiments.task import Place, answer
@@ -67,7 +68,7 @@ def _train(specs: Sequence[RunSpec], place: Place, store: Store) -> dict[str, di
         return {}
     cost = build.cost(members[0].model, data)
     memory = step_memory_mb(members[0].model, data.inputs[: recipe.batch_size])
-    keepers = [task._Keeper(spec, store, _conditions(spec, device, chosen, len(specs))) for spec in specs]
+    keepers = [Keeper(spec, store, _conditions(spec, device, chosen, len(specs))) for spec in specs]
     members = _resumed(members, keepers)
     provenance.reset_peak_memory()
     began, worked = time.monotonic(), time.process_time()
@@ -90,7 +91,7 @@ def _conditions(spec: RunSpec, device: torch.device, chosen: Choice, count: int)
     return {**provenance.conditions(str(device)), "code": code, "executor": chosen.executor, "models": count}
 
 
-def _resumed(members: list[Member], keepers: list[Any]) -> list[Member]:
+def _resumed(members: list[Member], keepers: list[Keeper]) -> list[Member]:
     """Return the members with their saved states, if all were saved at the same step; else all begin again."""
     states = [keeper.resume() for keeper in keepers]
     steps = {None if state is None else int(state["step"]) for state in states}
@@ -101,7 +102,7 @@ def _resumed(members: list[Member], keepers: list[Any]) -> list[Member]:
     return [Member(member.model, member.seed, state) for member, state in zip(members, states, strict=True)]
 
 
-def _observer(keepers: Sequence[Any]) -> engine.GroupObserver:
+def _observer(keepers: Sequence[Keeper]) -> engine.GroupObserver:
     def observe(step: int, states: dict[int, engine.State]) -> None:
         save = keepers[min(states)].due or is_told_to_stop()  # of all or of none, so that they can go on together
         try:

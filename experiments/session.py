@@ -15,8 +15,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from experiments import collect, config, continuity, findings, paper, provenance, runner, terminal, verify
-from experiments import store as files
+from experiments import collect, config, continuity, findings, runner, terminal, verify
 from experiments.grid import Grid, Run
 from experiments.job_array import Shard
 from experiments.runner import Call
@@ -126,7 +125,7 @@ class Session:
 
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
-        from experiments.task import is_measured, measure_run
+        from experiments.measuring import is_measured, measure_run
 
         measures = self.grid.config.measure.measures
         asked = {"images": self.grid.config.measure.images, "margin": self.grid.config.measure.margin}
@@ -221,99 +220,3 @@ class Session:
         parts = [f"{getattr(state, word)} {word}" for word in words if getattr(state, word) or word == "done"]
         strangers = continuity.strangers(self.grid, state.strangers, self.store)
         return f"{self.name}: {', '.join(parts)} of {state.total} runs{strangers}"
-
-    # records and paper
-
-    def collect(self, *, publish: bool) -> list[Path]:
-        """Write the records of the finished runs; return the folders written."""
-        records = collect.collect(self.grid, self.store)
-        folders = [self.store.root / "records"]
-        if publish:
-            state = self.progress()
-            if not state.is_complete:
-                raise ValueError(f"{self.status_line()}; finish it before --publish, with: checkerscope run")
-            folders.append(self._published)
-        for folder in folders:
-            collect.save(records, folder)
-        return folders
-
-    @property
-    def _published(self) -> Path:
-        return paper.PAPER / "data" / self.name
-
-    def records_folder(self) -> Path:
-        """Return where the study's records are read from: its results if complete, else the committed data."""
-        if self.progress().is_complete:
-            folder = self.store.root / "records"
-            if not (folder / "manifest.json").is_file():
-                self.collect(publish=False)
-            return folder
-        if self._published.is_dir():
-            return self._published
-        raise ValueError(
-            f"{self.status_line()}, and no committed {self._published}; finish it with: checkerscope study"
-        )
-
-    def differences(self) -> list[str]:
-        """Return which committed records differ from those of the results folder."""
-        fresh, committed = collect.collect(self.grid, self.store), collect.load(self._published)
-        return collect.differences(fresh, committed)
-
-    def publish(self, output: Path | None) -> None:
-        """Draw, build and compile from the records, then show the main table and where everything lies."""
-        folder = self.records_folder()
-        records = collect.load(folder)
-        if self.name != records.study:
-            raise ValueError(f"{folder}: expected records of {self.name}, got {records.study}")
-        shown = [folder, *(paper.PAPER / "data" / name for name in self._companions())]
-        numbers = [files.read(path) for each in shown for path in sorted(each.iterdir()) if path.is_file()]
-        stamp = provenance.drawing_code() + files.digest(b"".join(numbers))
-        made = self._up_to_date(stamp)
-        if made is None:
-            made = paper.build(records, paper.PAPER, self._say)
-            self.store.save_note("paper", {"stamp": stamp, "made": made.to_json()})
-            self._build_companions()
-        pdf = paper.compile_pdf(output or paper.PAPER / "checkerscope.pdf", study=self.name, root=paper.PAPER)
-        self._show(records, folder, made, pdf)
-
-    def _build_companions(self) -> None:
-        """Build what the manuscript shows of other studies from their committed records."""
-        for name in self._companions():
-            self._say(name)
-            paper.build(collect.load(paper.PAPER / "data" / name), paper.PAPER, only=paper.COMPANIONS[name])
-
-    def _companions(self) -> list[str]:
-        return [name for name in paper.COMPANIONS if name != self.name and (paper.PAPER / "data" / name).is_dir()]
-
-    @staticmethod
-    def _say(line: str) -> None:
-        click.echo(f"  {line}", err=True)
-
-    def _up_to_date(self, stamp: str) -> paper.Output | None:
-        note = self.store.load_note("paper")
-        if note is None or note["stamp"] != stamp:
-            return None
-        made = paper.Output.from_json(note["made"])
-        return made if all(path.is_file() for path in (*made.figures, *made.tables, made.numbers)) else None
-
-    def _show(self, records: Any, folder: Path, made: paper.Output, pdf: Path) -> None:
-        from analysis.tables import main_results
-
-        click.echo(terminal.columns(main_results.brief(records)))
-        for line in made.skipped:
-            click.echo(f"left out: {line}", err=True)
-        shown = {
-            "PDF": pdf,
-            "figures": made.numbers.parent.parent / "figures" / self.name,
-            "CSV": folder / "values.csv",
-        }
-        click.echo("")
-        for label, path in shown.items():
-            click.echo(f"{label + ':':<9}{_short(path)}")
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from experiments import build
 from experiments.config import RunSpec
+from experiments.measuring import architecture
 from experiments.store import Store
-from experiments.task import architecture, weights_name
+from experiments.task import weights_name
 
 
 def reconstructions(

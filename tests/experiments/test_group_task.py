@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from experiments import group_task, runner, task
+from experiments import group_task, keeper, runner
 from experiments.config import RunSpec
 from experiments.executors import InlineExecutor
 from experiments.runner import Call
@@ -61,7 +61,7 @@ def test_one_that_is_there_already_is_not_trained_again(checkerscope: Command, t
 def test_a_stopped_group_goes_on_to_the_same_bytes(
     checkerscope: Command, tiny: Path, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    look, saved = task._Keeper.look, []
+    look, saved = keeper.Keeper.look, []
 
     def stopped(self: Any, step: int, state: Any, *, save: bool) -> None:
         look(self, step, state, save=save)
@@ -71,14 +71,14 @@ def test_a_stopped_group_goes_on_to_the_same_bytes(
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(task, "CHECKPOINT_SECONDS", 0)
-        patch.setattr(task._Keeper, "look", stopped)
+        patch.setattr(keeper, "CHECKPOINT_SECONDS", 0)
+        patch.setattr(keeper.Keeper, "look", stopped)
         checkerscope("run", tiny, "--engine", "grouped")
     assert not store.runs()
     steps = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            task._Keeper, "look", lambda self, step, state, **k: (steps.append(step), look(self, step, state, **k))
+            keeper.Keeper, "look", lambda self, step, state, **k: (steps.append(step), look(self, step, state, **k))
         )
         assert checkerscope("run", tiny, "--engine", "grouped") == 0
     assert steps[0] == 5

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import config, provenance, task
+from experiments import config, keeper, provenance, task
 from experiments.config import RunSpec
 from experiments.grid import Grid
 from experiments.store import Store
@@ -66,18 +66,18 @@ def undisturbed(spec: RunSpec, folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], Any]], None]:
     """Make training save its state after every step, and do something after step n."""
-    monkeypatch.setattr(task, "CHECKPOINT_SECONDS", 0.0)
-    look = task._Keeper.__call__
+    monkeypatch.setattr(keeper, "CHECKPOINT_SECONDS", 0.0)
+    look = keeper.Keeper.__call__
 
     def arrange(step: int, act: Callable[[], Any], *, before: bool = False) -> None:
-        def looked(self: task._Keeper, now: int, state: Callable[[], dict[str, torch.Tensor]]) -> None:
+        def looked(self: keeper.Keeper, now: int, state: Callable[[], dict[str, torch.Tensor]]) -> None:
             if before and now == step:
                 act()
             look(self, now, state)
             if not before and now == step:
                 act()
 
-        monkeypatch.setattr(task._Keeper, "__call__", looked)
+        monkeypatch.setattr(keeper.Keeper, "__call__", looked)
 
     return arrange
 
@@ -165,7 +165,7 @@ def test_checkpoints_come_every_few_seconds_and_one_is_kept(
         kept.append((step, [path.name[:10] for path in store.checkpoints(run)]))
 
     monkeypatch.setattr(Store, "save_checkpoint", counted)
-    assert task.CHECKPOINT_SECONDS == 5.0
+    assert keeper.CHECKPOINT_SECONDS == 5.0
     assert train_run(spec.canonical, place)["status"] == "done"
     assert [step for step, _ in kept] == [1, 4, 7]  # saving looks at the clock too
     assert [names for _, names in kept] == [[f"{step:010d}"] for step in (1, 4, 7)]
@@ -192,9 +192,9 @@ def test_a_worker_that_is_told_to_stop_saves_what_it_can_and_ends(
             elif where == "commit":
                 patched.setattr(Store, "commit", then(stop, Store.commit))
             else:
-                look = task._Keeper.__call__
+                look = keeper.Keeper.__call__
                 patched.setattr(
-                    task._Keeper,
+                    keeper.Keeper,
                     "__call__",
                     lambda self, step, state: (stop() if f"step {step}" == where else None, look(self, step, state)),
                 )
