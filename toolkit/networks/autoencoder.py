@@ -71,21 +71,25 @@ class Autoencoder(nn.Module):
         return self.scale**self.depth
 
     def encode(self, images: Tensor) -> tuple[Tensor, list[Context]]:
-        """Return the latents and, per stage, what an upsampler with context needs (shallow stage first).
+        """Return the latents and, per stage, what an upsampler with context needs (shallow stage first), if one does.
 
         Raises:
             ValueError: If the images have another number of channels or a side that is no multiple of the period.
         """
         self._check(images)
         x, contexts = images, []
+        wanted = any(getattr(upsampler, "needs_context", True) for upsampler in self.upsamplers)
         for stage in self.stages:
-            x = F.relu(stage(x))
-            if self.downsampling == "max_pool":
-                features = x
-                x, indices = self._pool(x)
-                contexts.append(Context(indices, features))
-            else:
-                contexts.append(Context())
+            features, context = stage(x), Context()
+            if self.downsampling == "strided":
+                x = F.relu(features)
+            elif wanted:
+                features = F.relu(features)
+                x, indices = self._pool(features)
+                context = Context(indices, features)
+            else:  # the maximum first: the same numbers, and ReLU has a fraction of them to do
+                x = F.relu(self._pool(features)[0])
+            contexts.append(context)
         return self.bottleneck(x), contexts
 
     def decode(self, latents: Tensor, contexts: list[Context] | None = None) -> Tensor:
