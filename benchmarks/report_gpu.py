@@ -78,5 +78,6 @@ def _gpu_precisions(results: dict[str, Any]) -> str:
 #: What of the test suite needs a device.
 GPU_TESTS = (
     "On a device the tests also compare `graph` with the loop (float64, 1e-12 after 50 Adam steps), look for hidden"
-    " synchronisation in a step with the profiler, and take every measure where the images lie."
+    " synchronisation in a step with the profiler, and take every measure where the images lie. What the whole suite"
+    " said there is in `benchmarks/gpu_suite.txt`."
 )

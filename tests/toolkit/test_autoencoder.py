@@ -38,7 +38,7 @@ def test_reconstruction_has_the_shape_of_the_images(name: str) -> None:
 
 
 def test_channels_and_sizes_along_the_way() -> None:
-    model = build("transposed_conv", width=8, depth=3, latent_channels=5, image_channels=1)
+    model = build("fade", width=8, depth=3, latent_channels=5, image_channels=1)
     latents, contexts = model.encode(draw(2, 1, 32, 16))
     assert latents.shape == (2, 5, 4, 2)
     assert [c.features.shape for c in contexts] == [(2, 8, 32, 16), (2, 16, 16, 8), (2, 32, 8, 4)]
@@ -46,6 +46,16 @@ def test_channels_and_sizes_along_the_way() -> None:
     assert [(u.in_channels, u.out_channels) for u in model.upsamplers] == [(5, 32), (32, 16), (16, 8)]
     assert model.decode(latents, contexts).shape == (2, 1, 32, 16)
     assert model.period == 8
+
+
+def test_without_an_upsampler_that_looks_at_the_encoder_nothing_is_kept_of_it_and_the_numbers_are_the_same() -> None:
+    model, images = build("transposed_conv", width=8, depth=3), draw(2, 3, 32, 16)
+    latents, contexts = model.encode(images)
+    assert contexts == [Context()] * 3
+    x = images
+    for stage in model.stages:
+        x = nn.functional.max_pool2d(stage(x).relu(), 2)
+    assert torch.equal(model.bottleneck(x), latents)
 
 
 def test_without_final_convolution_the_last_upsampler_yields_the_image() -> None:
@@ -86,6 +96,7 @@ def test_strided_encoder_pools_nothing_and_has_no_context() -> None:
 class Recorder(Upsampler):
     label = "Recorder"
     source = "test"
+    needs_context = "features"
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels)
@@ -107,8 +118,8 @@ def test_every_upsampler_sees_the_context_of_its_own_resolution() -> None:
         assert torch.equal(context.features, expected.features)
         assert torch.equal(context.indices, expected.indices)
         assert context.features.shape[1] == upsampler.out_channels
-    model.decode(model.encode(images)[0])
-    assert [u.seen[-1] for u in model.upsamplers] == [None] * 3
+    with pytest.raises(ValueError, match="expected the encoder's features"):
+        model.decode(model.encode(images)[0])
 
 
 def test_indices_are_those_of_the_maxima() -> None:
