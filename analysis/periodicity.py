@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis import spectra
+from analysis.lattice import GUARD
+from analysis.lattice import lines as lattice_lines
 from toolkit import checks
 
 Floats = NDArray[np.float64]
@@ -168,7 +170,7 @@ class _Lattice:
 
 
 def _lattice(shape: tuple[int, ...], period: int) -> _Lattice:
-    every = np.array(spectra.lattice(shape, period))
+    every = np.array(lattice_lines(shape, period))
     flat, mirrored = _flat(every, shape), _flat(-every, shape)
     first = flat <= mirrored
     columns, precision = _columns(shape)
@@ -189,7 +191,7 @@ def _leaks(bins: NDArray[np.intp], shape: tuple[int, ...], period: int) -> NDArr
     """Return whether a lattice line, or zero, leaks into each of the bins (..., axes)."""
     step = np.array(shape) // period
     offset = bins % step
-    return (np.minimum(offset, step - offset) <= spectra.GUARD).all(axis=-1)
+    return (np.minimum(offset, step - offset) <= GUARD).all(axis=-1)
 
 
 def _neighbours(line: NDArray[np.intp], shape: tuple[int, ...], period: int) -> NDArray[np.intp]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -27,12 +26,6 @@ from toolkit import checks
 CHUNK = 1 << 18
 #: ... which a GPU has no use for: there so many times as many keep it busy, in a few hundred MB.
 CHUNK_ON_GPU = 64
-
-#: Half-width in bins of what a Hann-windowed line spreads to: its main lobe is a line and its two neighbours.
-GUARD = 1
-
-#: Half-width in bins of the neighbourhood that a line's background is taken from.
-NEIGHBOURHOOD = 3
 
 
 def check_images(images: Tensor, subject: str = "images") -> Tensor:
@@ -252,60 +245,3 @@ def _radial_matrix(shape: tuple[int, ...], device: torch.device) -> Tensor:
     matrix = torch.zeros(half.numel(), int(index.max()) + 1, dtype=torch.float64, device=device)
     matrix[torch.arange(half.numel(), device=device), half.flatten()] = weight.flatten()
     return matrix / index.flatten().bincount()
-
-
-def lattice(shape: tuple[int, ...], period: int) -> list[tuple[int, ...]]:
-    """Return the bins of the lattice lines, the frequencies m / period per axis, without the zero frequency.
-
-    Raises:
-        ValueError: If a side is no multiple of the period, or has fewer than four periods: then a line has no
-            background of its own.
-
-    >>> lattice((16, 16), 2)
-    [(0, 8), (8, 0), (8, 8)]
-    """
-    checks.integer("period", period)
-    if any(side % period or side < 4 * period for side in shape):
-        raise checks.mismatch("images", f"sides that are multiples of {period}, from {4 * period}", tuple(shape))
-    steps = [[m * side // period for m in range(period)] for side in shape]
-    return list(product(*steps))[1:]
-
-
-def line_excess(power: Tensor, period: int) -> Tensor:
-    """Return how much each lattice line stands above the mean of its neighbours, (C, lines), in the order of `lattice`.
-
-    The neighbours are the bins within `NEIGHBOURHOOD` on every axis, without those within `GUARD` of any lattice
-    line or of zero.
-
-    Args:
-        power: Powers, or squared magnitudes of coefficients, (C, *spatial), zero frequency first.
-        period: Of the lattice, in pixels.
-
-    Raises:
-        ValueError: If a side is no multiple of the period or has fewer than four periods.
-    """
-    shape = tuple(power.shape[1:])
-    lines = [torch.tensor(axis) for axis in zip(*lattice(shape, period), strict=True)]
-    if not lines:  # period 1 has no line
-        return power.new_zeros(len(power), 0)
-    free = _background_bins(shape, period).to(power)
-    background = _neighbourhood_sum(power * free) / _neighbourhood_sum(free[None])
-    index: tuple[slice | Tensor, ...] = (slice(None), *lines)
-    return (power - background)[index]
-
-
-def _background_bins(shape: tuple[int, ...], period: int) -> Tensor:
-    """Return True at every bin that no lattice line, nor zero, leaks into."""
-    leaks = torch.ones(shape, dtype=torch.bool)
-    for axis, side in enumerate(shape):
-        offset = torch.arange(side) % (side // period)
-        near = torch.minimum(offset, side // period - offset) <= GUARD
-        leaks &= near.reshape(-1, *(1,) * (len(shape) - axis - 1))
-    return ~leaks
-
-
-def _neighbourhood_sum(values: Tensor) -> Tensor:
-    """Return the sum over each bin's neighbourhood, which wraps around as frequencies do."""
-    for axis in range(1, values.dim()):
-        values = torch.stack([values.roll(o, axis) for o in range(-NEIGHBOURHOOD, NEIGHBOURHOOD + 1)]).sum(0)
-    return values

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from analysis import spectra
+from analysis import lattice, spectra
 from analysis.trial import Trial
 
 LABEL = "Checkerboard energy"
@@ -50,7 +50,7 @@ def checkerboard_power(images: Tensor, period: int) -> float:
     x = spectra.interior(images, period)
     # the mean of the coefficients is the coefficient of the mean
     coefficients = spectra.coefficients(x.mean(0, keepdim=True))[0]
-    return float(spectra.line_excess(coefficients.abs().square(), period).sum(-1).mean())
+    return float(lattice.excess(coefficients.abs().square(), period).sum(-1).mean())
 
 
 def checkerboard_energy(images: Tensor, period: int) -> float:

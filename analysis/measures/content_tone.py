@@ -14,7 +14,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from analysis import spectra
+from analysis import lattice, spectra
 from analysis.trial import Trial
 
 LABEL = "Content tone"
@@ -54,7 +54,7 @@ def content_tone(images: Tensor, period: int) -> float:
     # from power per frequency to squared coefficients
     local = power / seen * window.square().sum() / window.sum().square()
     fixed = spectra.coefficients(mean / seen)[0].abs().square()
-    return sqrt(max(0.0, float(spectra.line_excess(local - fixed, period).sum(-1).mean())))
+    return sqrt(max(0.0, float(lattice.excess(local - fixed, period).sum(-1).mean())))
 
 
 def _tiles(images: Tensor, side: int, step: int) -> Tensor:

@@ -40,7 +40,7 @@ def cycled_tone(network: Network, images: Tensor, period: int, *, margin: int = 
     Raises:
         ValueError: As `cycled_residual`.
 
-    >>> cycled_tone(lambda x: 2 * x, torch.rand(1, 1, 16, 16), 2)
+    >>> round(cycled_tone(lambda x: 2 * x, torch.rand(1, 1, 16, 16), 2), 9)
     0.0
     """
     return tone(cycled_residual(network, images, period, margin=margin), period)

@@ -17,7 +17,7 @@ from math import log10, nan
 import torch
 from torch import Tensor
 
-from analysis import spectra
+from analysis import lattice, spectra
 from analysis.trial import Trial
 from toolkit import checks
 
@@ -85,7 +85,7 @@ def _aliases(images: Tensor, period: int) -> Tensor:
     """Return coefficients as (N, C, alias, baseband frequency), the baseband itself first, zero left out."""
     x = spectra.interior(images, period)
     shape, dims = x.shape[2:], x.dim() - 2
-    spectra.lattice(tuple(shape), period)  # complains where there are too few periods
+    lattice.lines(tuple(shape), period)  # complains where there are too few periods
     cells = [side // period for side in shape]
     axes = tuple(range(2, x.dim()))
     # so that the first cell of each axis runs from -pi / L to pi / L
@@ -99,7 +99,7 @@ def _aliases(images: Tensor, period: int) -> Tensor:
 def _away_from_zero(cells: list[int], device: torch.device) -> Tensor:
     near = torch.ones(cells, dtype=torch.bool, device=device)
     for axis, cell in enumerate(cells):
-        offset = (torch.arange(cell, device=device) - cell // 2).abs() <= spectra.GUARD
+        offset = (torch.arange(cell, device=device) - cell // 2).abs() <= lattice.GUARD
         near &= offset.reshape(-1, *(1,) * (len(cells) - axis - 1))
     return ~near.flatten()
 

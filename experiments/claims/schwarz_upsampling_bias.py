@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analysis import spectra
+from analysis import lattice, spectra
 from experiments.claims._toyset import ARMS, HIGH, IMAGES, fitted, images, plan
 from experiments.verdict import Number, Verdict, judge, over
 
@@ -59,8 +59,8 @@ def _high(x: Tensor) -> float:
 def _peaks(x: Tensor) -> float:
     """Return the mean power of the lines of period 8 over that of their neighbours, in dB."""
     power = spectra.mean_power(x)
-    lines = spectra.lattice((32, 32), 8)
+    lines = lattice.lines((32, 32), 8)
     index = tuple(torch.tensor(axis) for axis in zip(*lines, strict=True))
-    excess = spectra.line_excess(power, 8)[0]
+    excess = lattice.excess(power, 8)[0]
     on = power[0][index]
     return float(10 * torch.log10(on.sum() / (on - excess).sum()))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import distortions, spectra
+from analysis import distortions, lattice, spectra
 from analysis.measures.checkerboard_energy import checkerboard_power
 from analysis.measures.cyclic_coherence import cyclic_coherence
 
@@ -48,7 +48,7 @@ def test_tones_have_their_power_on_the_lattice(name, period):
 def test_lines_of_the_grid_are_equal():
     x = pictures()
     coefficients = spectra.coefficients(distortions.grid(x, 0, torch.Generator()) - x)[0, 0].abs()
-    lines = [coefficients[line] for line in spectra.lattice((48, 48), 4)]
+    lines = [coefficients[line] for line in lattice.lines((48, 48), 4)]
     assert torch.stack(lines).std() / torch.stack(lines).mean() < 1e-9
 
 

@@ -85,30 +85,6 @@ def test_interior_keeps_the_phase_and_crops_the_margin():
     assert kept.flatten().tolist() == [float(i) for i in range(4, 20)]
 
 
-def test_lattice_has_every_line_but_zero():
-    assert spectra.lattice((12,), 3) == [(4,), (8,)]
-    assert len(spectra.lattice((16, 32, 16), 4)) == 63
-    assert spectra.lattice((16, 16), 1) == []
-
-
-@pytest.mark.parametrize("shape", [(16,), (16, 24), (8, 12, 16)])
-@pytest.mark.parametrize("period", [1, 2, 4])
-def test_a_flat_background_leaves_no_excess(shape, period):
-    if min(shape) < 4 * period:
-        pytest.skip("too few periods")
-    excess = spectra.line_excess(torch.ones(3, *shape, dtype=torch.float64), period)
-    assert excess.shape == (3, period ** len(shape) - 1)
-    assert excess.abs().sum() < 1e-12
-
-
-def test_excess_is_the_line_above_its_neighbours_whatever_stands_in_the_guard():
-    power = torch.ones(1, 32, 32, dtype=torch.float64)
-    power[0, 16, 16] = 5
-    power[0, 15:18, 15:18] += 1  # what the window spreads is not background
-    power[0, 0, 0] = 1e9
-    assert spectra.line_excess(power, 2)[0].tolist() == pytest.approx([0, 0, 5])
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -128,8 +104,6 @@ def test_excess_is_the_line_above_its_neighbours_whatever_stands_in_the_guard():
             r"sides from 11 for period 4, margin 3, got \(8, 9",
         ),
         (lambda: spectra.interior(torch.full((1, 1, 8, 8), math.nan), 2), "64 of 64 not finite"),
-        (lambda: spectra.line_excess(torch.ones(1, 15, 16), 2), r"multiples of 2, from 8, got \(15, 16\)"),
-        (lambda: spectra.line_excess(torch.ones(1, 12, 16), 4), "multiples of 4, from 16"),
     ],
 )
 def test_bad_input_is_refused(call, message):
