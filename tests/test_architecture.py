@@ -320,3 +320,37 @@ def test_supported_pythons_can_parse_everything() -> None:
     assert sys.version_info >= (3, 11)
     for path in sources():
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 11))
+
+
+#: What components declare and the catalogue reads without importing them: anything but a literal would not be seen.
+DECLARED = (
+    "label",
+    "source",
+    "needs",
+    "units",
+    "needs_context",
+    "layouts",
+    "dims",
+    "scales",
+    "convex",
+    "linear",
+    "kind",
+)
+
+
+def test_what_components_declare_is_written_out() -> None:
+    packages = ("toolkit/upsamplers", "toolkit/images", "analysis/measures", "analysis/figures", "analysis/tables")
+    seen = 0
+    for path in sources():
+        if not key(path).startswith(packages) or path.name.startswith("_"):
+            continue
+        body = parsed(path).body
+        for node in (*body, *(inner for outer in body if isinstance(outer, ast.ClassDef) for inner in outer.body)):
+            names = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
+            if isinstance(node, ast.Assign) and {name.lower() for name in names} & set(DECLARED):
+                seen += 1
+                try:
+                    ast.literal_eval(node.value)
+                except ValueError:
+                    pytest.fail(f"{key(path)}: {names[0]} is no literal, so the catalogue does not see it")
+    assert seen > 200
