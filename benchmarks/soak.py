@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     options, began = parser.parse_args(), time.monotonic()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    from experiments import measuring, session, task, vetting  # noqa: F401 - loaded before the first fork
+    from experiments import measuring, publishing, session, task, vetting  # noqa: F401 - loaded before the first fork
 
     with tempfile.TemporaryDirectory() as name:
         found = soak(Path(name), options)
