@@ -11,6 +11,7 @@ the copy's. No number here is a test.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -103,31 +104,49 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
     return {name: {**entry, "device_ms": taken[name]} for name, entry in needed.items()}
 
 
-def rows(side: int, width: int, device: torch.device, limits: dict[str, float], steps: int) -> list[dict[str, Any]]:
+def rows(side: int, width: int, device: torch.device, steps: int) -> list[dict[str, Any]]:
     """Return one row per executor and number of models of one size."""
-    from benchmarks.roofline import work
     from benchmarks.timing import say
-    from toolkit.training import choice, engine
+    from toolkit.training import choice
     from toolkit.training.engine import Recipe
-    from toolkit.training.loop import Loop
 
     data, members = data_and_members(side, width, device, max(MODELS), Recipe(steps, BATCH))
-    with engine.matmul_precision("float32"):
-        needed = work(
-            lambda: Loop(data_and_members(side, width, device, 1, data.recipe)[1][0], data).advance(0), limits
-        )
-    operations, moved, attainable = (sum(e[k] for e in needed.values()) for k in next(iter(needed.values())))
     found = []
     for count in MODELS:
         for name in choice.EXECUTORS:
             row: dict[str, Any] = {"side": side, "width": width, "models": count, "executor": name}
             row |= timed(name, members[:count], data, steps)
-            if taken := row.get("step_ms"):
-                row |= {"flops": 1e3 * count * operations / taken, "bytes": 1e3 * count * moved / taken}
-                row |= {"of_roofline": count * attainable / taken}
             say(str(row))
             found.append(row)
     return found
+
+
+def rate(results: dict[str, Any]) -> None:
+    """Add to rows and profile what a step does, per second and against the ceilings.
+
+    Counted here, on the CPU, in the second step (the first also makes Adam's state): it is the same on every machine.
+    """
+    import torch
+
+    from benchmarks.roofline import work
+    from toolkit.training.engine import Recipe
+    from toolkit.training.loop import Loop
+
+    for side, width in SIZES:
+        data, members = data_and_members(side, width, torch.device("cpu"), 1, Recipe(10, BATCH))
+        training = Loop(members[0], data)
+        training.advance(0)
+        needed = work(lambda training=training: training.advance(1), results["ceilings"])
+        if (side, width) == SIZES[-1]:
+            for name, entry in needed.items():
+                results["profile"][name] |= entry
+        totals = (sum(e[k] for e in needed.values()) for k in ("operations", "bytes", "attainable_ms"))
+        operations, moved, attainable = totals
+        for row in results["rows"]:
+            if (row["side"], row["width"]) == (side, width) and "step_ms" in row:
+                count, taken = row["models"], row["step_ms"]
+                row |= {"flops": 1e3 * count * operations / taken, "bytes": 1e3 * count * moved / taken}
+                row["of_roofline"] = count * attainable / taken
 
 
 def timed(name: str, members: list[Any], data: Any, steps: int) -> dict[str, Any]:
@@ -202,11 +221,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20, help="Timed steps per row.")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "gpu.json")
+    parser.add_argument("--recount", action="store_true", help="Measure nothing; count anew what the steps do.")
     arguments = parser.parse_args()
     import torch
 
     from benchmarks import timing
+    from experiments import store
 
+    if arguments.recount:
+        kept = json.loads(arguments.output.read_text(encoding="utf-8"))
+        rate(kept)
+        store.write(arguments.output, store.to_json(kept))
+        return 0
     if not torch.cuda.is_available():
         print(f"no CUDA device (torch {torch.__version__}): nothing was measured, nothing was written")
         return 0
@@ -218,13 +244,15 @@ def main() -> int:
         "profile": lambda: profile(*SIZES[-1], device, limits),
         "precisions": lambda: [row for size in SIZES[1:] for row in precisions(*size, device, steps)],
         "stream": lambda: stream(device),
-        "rows": lambda: [row for size in SIZES for row in rows(*size, device, limits, steps)],
+        "rows": lambda: [row for size in SIZES for row in rows(*size, device, steps)],
     }
     for name, part in parts.items():
         began = time.perf_counter()
         results[name] = part()
         timing.say(f"{name}: {time.perf_counter() - began:.0f} s")
         timing.write(arguments.output, results, "cuda")  # a part that fails loses none of those before it
+    rate(results)
+    timing.write(arguments.output, results, "cuda")
     return 0
 
 

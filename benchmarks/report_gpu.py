@@ -50,6 +50,7 @@ def _gpu_profile(profile: dict[str, dict[str, float]]) -> str:
     rows = [
         (name, f"{e['device_ms']:.2f}", f"{e['attainable_ms']:.2f}", f"{e['attainable_ms'] / e['device_ms']:.2f}")
         for name, e in slowest
+        if e["device_ms"]
     ]
     name, worst = slowest[0]
     text = (

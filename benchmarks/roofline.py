@@ -53,6 +53,8 @@ def work(step: Callable[[], Any], ceilings: dict[str, float]) -> dict[str, dict[
             result = func(*args, **(kwargs or {}))
             if not func.is_view and "empty" not in func.name():
                 leaves = [t for t in tree_leaves((args, kwargs, result)) if hasattr(t, "element_size")]
+                if family(func.name()) == "batch":  # a lookup reads what it gives, not the whole table
+                    leaves = [t for t in tree_leaves((args[1:], result, result)) if hasattr(t, "element_size")]
                 moved = sum(t.numel() * t.element_size() for t in leaves)
                 count = flop_registry.get(func._overloadpacket)
                 operations = count(*args, **(kwargs or {}), out_val=result) if count else 0

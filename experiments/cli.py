@@ -222,7 +222,7 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
         from experiments import publishing
 
         publishing.save_records(session, publish=False)
-        publishing.publish(session, output)
+        publishing.publish(session, output, collected=True)
     else:
         click.echo(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
     for line in failures:
@@ -235,6 +235,7 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
 @as_json
 def verify(folder: Path, as_json: bool) -> int:
     """Check every stored file under a results FOLDER against its digest; exit 1 if anything is damaged."""
+    from experiments import terminal
     from experiments.verify import verify_folder
 
     checked, problems = verify_folder(folder)
@@ -242,7 +243,7 @@ def verify(folder: Path, as_json: bool) -> int:
         _json({"checked": checked, "problems": problems})
     else:
         for line in problems:
-            click.echo(line)
+            click.echo(terminal.fit(line))
         click.echo(f"{checked} files checked, {len(problems)} problems")
     return 1 if problems else 0
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.records import VALUE_COLUMNS, Records
-from experiments import continuity
+from experiments import continuity, disk
 from experiments import store as files
 from experiments.grid import Grid, Run, name_of
 from experiments.manifest import PLAIN_NAME
@@ -82,8 +83,13 @@ def progress(runs: Iterable[Run], store: Store) -> Progress:
     )
 
 
-def collect(grid: Grid, store: Store) -> Records:
+def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: None) -> Records:
     """Return the records of a study's committed runs; damaged runs are left out, never guessed.
+
+    Args:
+        grid: The study's runs.
+        store: Where they are.
+        gap: Told of every measure of a finished run that is not there, in one line each.
 
     Raises:
         StoreError: If no run is committed, or runs of one image source saw different images.
@@ -106,6 +112,8 @@ def collect(grid: Grid, store: Store) -> Records:
                 values += _values(key, stored[0])
                 if record["status"] == "done":
                     _gather(arrays, run.arm, record["steps"], stored[1])
+            elif record["kept"]:
+                gap(f"{key}: {name}: not measured, or damaged")
     if not rows:
         raise StoreError(f"{store.root}: no finished run to collect; start with: checkerscope run CONFIG")
     return Records(
@@ -195,7 +203,10 @@ class _OverSeeds:
 
 
 def save(records: Records, folder: Path) -> None:
-    """Write records as CSV files, one NPZ and one JSON; the manifest is written last."""
+    """Write records as CSV files, one NPZ and one JSON; the manifest is written last, and what it drops goes then."""
+    before: set[str] = set()
+    with contextlib.suppress(StoreError):
+        before = set(manifest(folder))
     study = {"study": records.study, "question": records.question, "units": dict(records.units)}
     tables = {"runs": records.runs, "values": records.values, **records.tables}
     contents = {f"{name}.csv": _csv(table) for name, table in tables.items() if not table.empty}
@@ -204,8 +215,9 @@ def save(records: Records, folder: Path) -> None:
         contents["arrays.npz"] = files.npz(records.arrays)
     for name, data in contents.items():
         files.write(folder / name, data)
-    manifest = {name: files.digest(data) for name, data in contents.items()}
-    files.write(folder / "manifest.json", files.sealed(manifest))
+    files.write(folder / "manifest.json", files.sealed({name: files.digest(d) for name, d in contents.items()}))
+    for name in before - set(contents):
+        disk.remove(folder / name)
 
 
 def load(folder: Path) -> Records:
@@ -256,7 +268,7 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 
 def differences(fresh: Records, committed: Records) -> list[str]:
-    """Return one line per number that differs between two sets of records, relative difference and all."""
+    """Return one line per number, run or array that differs between two sets of records."""
     keys = ["run", "step", "metric"]
     joined = fresh.values.merge(committed.values, on=keys, how="outer", suffixes=("", " committed"), indicator=True)
     same = (joined["value"] == joined["value committed"]) | (joined["value"].isna() & joined["value committed"].isna())
@@ -264,4 +276,23 @@ def differences(fresh: Records, committed: Records) -> list[str]:
     for _, row in joined[~same | (joined["_merge"] != "both")].iterrows():
         where = f"{row['run']} step {row['step']} {row['metric']}"
         lines.append(f"{where}: {row['value']!r} here, {row['value committed']!r} committed")
-    return lines
+    return lines + _other_runs(fresh.runs, committed.runs) + _other_arrays(fresh.arrays, committed.arrays)
+
+
+def _other_runs(fresh: pd.DataFrame, committed: pd.DataFrame) -> list[str]:
+    here, there = ({str(row["run"]): row for row in table.to_dict("records")} for table in (fresh, committed))
+    lines = [f"{run}: {'not committed' if run in here else 'not here'}" for run in here.keys() ^ there.keys()]
+    for run in here.keys() & there.keys():
+        for column in here[run].keys() | there[run].keys():
+            one, other = here[run].get(column, ""), there[run].get(column, "")
+            if str(one) != str(other):
+                lines.append(f"{run} {column}: {one!r} here, {other!r} committed")
+    return sorted(lines)
+
+
+def _other_arrays(fresh: Mapping[str, np.ndarray], committed: Mapping[str, np.ndarray]) -> list[str]:
+    lines = [f"{name}: {'not committed' if name in fresh else 'not here'}" for name in fresh.keys() ^ committed.keys()]
+    for name in fresh.keys() & committed.keys():
+        if not np.array_equal(fresh[name], committed[name], equal_nan=fresh[name].dtype.kind == "f"):
+            lines.append(f"{name}: other numbers here")
+    return sorted(lines)

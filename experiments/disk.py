@@ -29,8 +29,10 @@ def write(path: Path, data: bytes) -> None:
     try:
         write_here(temporary, data)
         move(temporary, path)
-    except BaseException:
+    except BaseException as error:
         remove(temporary)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # the name that people know
         raise
     sync_folder(path.parent)
 
@@ -43,6 +45,9 @@ def write_here(path: Path, data: bytes) -> None:
         while view:
             view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)  # these calls know only a number
+        raise
     finally:
         os.close(descriptor)
 

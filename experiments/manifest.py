@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,19 @@ def read(path: Path) -> bytes:
     """Return a file's bytes.
 
     Raises:
-        StoreError: If it cannot be read.
+        StoreError: If it cannot be read, or is no regular file: a pipe would never end.
     """
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_at_once) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read()
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+    raise StoreError(f"{path}: expected a regular file, got a pipe or device; delete it and run again")
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def unsealed(path: Path) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load as tensors_from_bytes
 
+from analysis.trial import Trial
 from experiments import build, failure, provenance
 from experiments.config import RunSpec
 from experiments.duty import on_duty
@@ -65,7 +66,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
             trial = build.trial(network.to(torch.float32), held_out, spec, margin=asked["margin"])
             for name in whole:
                 try:
-                    found[name][step] = catalog.load("analysis.measures", name).measure(trial)
+                    found[name][step] = _take(name, trial)
                 except (Exception, SystemExit) as error:
                     failures[name] = f"{spec.id} {name} at step {step}: {failure.one_line(error)}"
     for name in due:
@@ -88,14 +89,51 @@ def is_measured(store: Store, spec: RunSpec, measures: tuple[str, ...], asked: d
     )
 
 
+def _take(name: str, trial: Trial) -> dict[str, np.ndarray | float | None]:
+    """Return what one measure finds, and leave everything that it was shown as it was.
+
+    Raises:
+        ValueError: If it changed any of that, which the next measure would have been shown.
+    """
+    shown = (trial.target, trial.reconstruction, trial.inputs, *trial.model.state_dict().values())
+    kept = [tensor.detach().clone() for tensor in shown]
+    try:
+        return _plain(catalog.load("analysis.measures", name).measure(trial))
+    finally:
+        changed = [
+            (now, then) for now, then in zip(shown, kept, strict=True) if not torch.equal(_bytes(now), _bytes(then))
+        ]
+        with torch.no_grad():
+            for now, then in changed:
+                now.copy_(then)
+        if changed:
+            raise ValueError(f"{name}: expected images and model as they were, got a change; let it work on copies")
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's bytes: NaN equals itself here."""
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _plain(result: dict[str, Any]) -> dict[str, np.ndarray | float | None]:
+    """Return what a measure found as it is stored: arrays of bytes or float32, finite numbers or nothing."""
+    plain: dict[str, np.ndarray | float | None] = {}
+    for key, value in result.items():
+        if isinstance(value, np.ndarray):
+            plain[key] = value if value.dtype == np.uint8 else value.astype(np.float32)
+        else:
+            number = float(value)
+            plain[key] = number if math.isfinite(number) else None
+    return plain
+
+
 def _save(store: Store, spec: RunSpec, name: str, by_step: dict[int, dict[str, Any]], stamp: dict[str, Any]) -> None:
     values: dict[str, dict[str, float | None]] = {}
     arrays: dict[str, np.ndarray] = {}
     for step, result in by_step.items():
         for key, value in result.items():
             if isinstance(value, np.ndarray):
-                arrays[f"{step}/{key}"] = value if value.dtype == np.uint8 else value.astype(np.float32)
+                arrays[f"{step}/{key}"] = value
             else:
-                number = float(value)
-                values.setdefault(str(step), {})[key] = number if math.isfinite(number) else None
+                values.setdefault(str(step), {})[key] = value
     store.save_measure(spec.id, name, {"stamp": stamp, "values": values}, arrays)

@@ -11,20 +11,33 @@ from experiments import collect, paper, provenance, terminal
 from experiments import store as files
 from experiments.session import Session
 
+#: Most lines that are said of what is left out.
+SAID = 10
+
 
 def save_records(session: Session, *, publish: bool) -> list[Path]:
-    """Write the records of the finished runs; return the folders written.
+    """Write the records of the finished runs, say what is not there yet, and return the folders written.
 
     Raises:
         ValueError: If an unfinished study is to be published.
     """
-    records = collect.collect(session.grid, session.store)
+    gaps: list[str] = []
+    records = collect.collect(session.grid, session.store, gaps.append)
     folders = [session.store.root / "records"]
+    state = session.progress()
     if publish:
-        state = session.progress()
         if not state.is_complete:
-            raise ValueError(f"{session.status_line()}; finish it before --publish, with: checkerscope run")
+            raise ValueError(f"{session.status_line(state)}; finish it before --publish, with: checkerscope run")
+        if gaps:
+            raise ValueError(f"{gaps[0]} ({len(gaps)} in all); take them before --publish, with: checkerscope measure")
         folders.append(_committed(session))
+    lines = [f"damaged: {line}; it is left out" for line in state.damaged] + [f"left out: {line}" for line in gaps]
+    if not state.is_complete:
+        click.echo(session.status_line(state), err=True)
+    for line in lines[:SAID]:
+        click.echo(terminal.fit(line), err=True)
+    if len(lines) > SAID:
+        click.echo(f"... and {len(lines) - SAID} more", err=True)
     for folder in folders:
         collect.save(records, folder)
     return folders
@@ -36,13 +49,18 @@ def differences(session: Session) -> list[str]:
     return collect.differences(fresh, committed)
 
 
-def publish(session: Session, output: Path | None) -> None:
+def publish(session: Session, output: Path | None, *, collected: bool = False) -> None:
     """Draw, build and compile from the records, then show the main table and where everything lies.
+
+    Args:
+        session: The study.
+        output: The PDF; paper/checkerscope.pdf by default.
+        collected: The records of the results folder were written just now.
 
     Raises:
         ValueError: If there are no records, or they are another study's.
     """
-    folder = _records_folder(session)
+    folder = _records_folder(session, collected=collected)
     records = collect.load(folder)
     if session.name != records.study:
         raise ValueError(f"{folder}: expected records of {session.name}, got {records.study}")
@@ -53,10 +71,13 @@ def publish(session: Session, output: Path | None) -> None:
     made = _up_to_date(session, stamp)
     if made is None:
         made = paper.build(records, paper.PAPER, _say)
-        session.store.save_note("paper", {"stamp": stamp, "made": made.to_json()})
+        drawn = [*made.figures, *made.tables, made.numbers]
         for name in companions:  # what the manuscript shows of other studies
             _say(name)
-            paper.build(collect.load(_data(name)), paper.PAPER, only=paper.COMPANIONS[name])
+            beside = paper.build(collect.load(_data(name)), paper.PAPER, only=paper.COMPANIONS[name])
+            drawn += [*beside.figures, *beside.tables, beside.numbers]
+        digests = {str(path): files.digest(files.read(path)) for path in drawn}
+        session.store.save_note("paper", {"stamp": stamp, "made": made.to_json(), "digests": digests})
     pdf = paper.compile_pdf(output or paper.PAPER / "checkerscope.pdf", study=session.name, root=paper.PAPER)
     _show(records, folder, made, pdf)
 
@@ -69,13 +90,12 @@ def _committed(session: Session) -> Path:
     return _data(session.name)
 
 
-def _records_folder(session: Session) -> Path:
+def _records_folder(session: Session, *, collected: bool) -> Path:
     """Return where the study's records are read from: its results if complete, else the committed data."""
     if session.progress().is_complete:
-        folder = session.store.root / "records"
-        if not (folder / "manifest.json").is_file():
+        if not collected:  # what lies there may be of fewer runs, or of other measures
             save_records(session, publish=False)
-        return folder
+        return session.store.root / "records"
     committed = _committed(session)
     if committed.is_dir():
         return committed
@@ -83,11 +103,14 @@ def _records_folder(session: Session) -> Path:
 
 
 def _up_to_date(session: Session, stamp: str) -> paper.Output | None:
+    """Return what was made of the same records by the same code, if it still lies there as it was made."""
     note = session.store.load_note("paper")
-    if note is None or note["stamp"] != stamp:
+    try:
+        if note["stamp"] != stamp or any(files.digest(files.read(Path(p))) != d for p, d in note["digests"].items()):
+            return None
+        return paper.Output.from_json(note["made"])
+    except (TypeError, KeyError, AttributeError, files.StoreError):  # none, an older one, or another study's work
         return None
-    made = paper.Output.from_json(note["made"])
-    return made if all(path.is_file() for path in (*made.figures, *made.tables, made.numbers)) else None
 
 
 def _say(line: str) -> None:

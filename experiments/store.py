@@ -191,12 +191,13 @@ class Store:
     # measures
 
     def save_measure(self, run: str, name: str, body: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Store what one measure says of one run; the JSON is written last and makes it count."""
+        """Store what one measure says of one run as it is now; the JSON is written last and makes it count."""
         folder = self.root / "measures" / run
         packed = npz(arrays) if arrays else b""
         if packed:
             write(folder / f"{name}.npz", packed)
-        write(folder / f"{name}.json", sealed({**body, "arrays": digest(packed)}))
+        whose = {"measure": name, "run": run, "of": self._trained(run)}
+        write(folder / f"{name}.json", sealed({**body, **whose, "arrays": digest(packed)}))
         if not packed:
             disk.remove(folder / f"{name}.npz")
 
@@ -211,14 +212,29 @@ class Store:
         return None if found is None else (found[0], read_npz(found[1]) if found[1] else {})
 
     def measured(self, run: str, name: str) -> tuple[dict[str, Any], bytes] | None:
-        """Return a measure's body and its arrays as stored, or None where any of it is absent or damaged."""
+        """Return a measure's body and its arrays as stored.
+
+        None where any of it is absent or damaged, or was taken of another run, or of this one before it was trained
+        again.
+        """
         folder = self.root / "measures" / run
         try:
             body = unsealed(folder / f"{name}.json")
             packed = b"" if body["arrays"] == digest(b"") else read(folder / f"{name}.npz")
-        except (StoreError, TypeError, KeyError):
+            is_whole = digest(packed) == body["arrays"] and all(isinstance(v, dict) for v in body["values"].values())
+            whose = {"measure": name, "run": run, "of": self._trained(run)}
+            # version 0.1.0 did not say whose they are
+            is_ours = "of" not in body or all(body[key] == value for key, value in whose.items())
+        except (StoreError, TypeError, KeyError, AttributeError):
             return None
-        return (body, packed) if digest(packed) == body["arrays"] else None
+        return (body, packed) if is_whole and is_ours else None
+
+    def _trained(self, run: str) -> str:
+        """Return the digest of a run's manifest, and so of everything that its training left."""
+        try:
+            return digest(read(self.root / "runs" / run / MANIFEST))
+        except StoreError:
+            return ""
 
     def save_note(self, name: str, body: Any) -> None:
         """Keep something that can be made again, such as what a drawing was made from."""
@@ -245,6 +261,6 @@ class Store:
             # one byte of one file each: a million runs need no million files
             with disk.locked(path, int(run, 16)) as held:
                 yield held
-        except disk.NoLocks as error:
+        except (disk.NoLocks, IsADirectoryError) as error:
             where = f"{path}: cannot be locked ({error})"
             raise StoreError(f"{where}; put --results on a file system with locks") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
     """
     if (folder / "manifest.json").is_file():
         return _count(_records(folder))
-    studies = [path for path in (folder, *sorted(folder.iterdir())) if _is_study(path)]
+    studies = [path for path in (folder, *_inside(folder)) if _is_study(path)]
     if not studies:
         return 0, [f"{folder}: no study here"]
     return _count(finding for study in studies for finding in _study(Store(study.parent, study.name)))
@@ -36,7 +38,8 @@ def damage(store: Store) -> list[str]:
 
 
 def _is_study(folder: Path) -> bool:
-    return all((folder / name).is_dir() for name in ("runs", "measures"))
+    """Return whether a folder is a study, or what is left of one."""
+    return any((folder / name).is_dir() for name in ("runs", "work", "measures"))
 
 
 def _count(findings: Iterator[Finding]) -> tuple[int, list[str]]:
@@ -56,32 +59,57 @@ def _study(store: Store) -> Iterator[Finding]:
     yield from _measures(store)
     yield from _under_way(store)
     yield from _records(store.root / "records")
-    for path in sorted(store.root.iterdir()):
-        if path.suffix == ".json":
-            yield path, _seal(path)
-        elif path.name not in {*FOLDERS, LOCK}:
-            yield path, _stranger(path)
+    yield from _listed(store.root)
+    for path in _inside(store.root):
+        if path.name in FOLDERS:
+            yield path, "" if path.is_dir() else f"{path}: expected a folder; delete it and run again"
+        elif path.name == LOCK:
+            yield path, "" if path.is_file() else f"{path}: expected a file; delete it and run again"
+        else:
+            yield path, _seal(path) if path.suffix == ".json" else _stranger(path)
 
 
 def _runs(store: Store) -> Iterator[Finding]:
-    for folder in sorted((store.root / "runs").iterdir()):
+    yield from _listed(store.root / "runs", needed=True)
+    for folder in _inside(store.root / "runs"):
         if not RUN_ID.fullmatch(folder.name):
             yield folder, "" if folder.name == PROBE else _stranger(folder)
             continue
-        yield from ((path, "") for path in (sorted(folder.iterdir()) if folder.is_dir() else (folder,)))
+        yield from _listed(folder)
+        yield from ((path, "") for path in (_inside(folder) if folder.is_dir() else (folder,)))
         yield from ((folder / MANIFEST, line) for line in store.problems(folder.name))
         yield folder / BESIDE, _seal(folder / BESIDE)
 
 
 def _measures(store: Store) -> Iterator[Finding]:
-    for folder in sorted((store.root / "measures").iterdir()):
+    yield from _listed(store.root / "measures", needed=True)
+    for folder in _inside(store.root / "measures"):
         if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
             yield folder, _stranger(folder)
             continue
         if not (store.root / "runs" / folder.name).is_dir():
             yield folder, f"{folder}: measures of a run that is missing"
-        for path in sorted(folder.iterdir()):
+        yield from _listed(folder)
+        for path in _inside(folder):
             yield path, _measure(store, path)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name; nothing where it cannot be listed, which `_listed` says."""
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
+
+
+def _listed(folder: Path, *, needed: bool = False) -> Iterator[Finding]:
+    """Yield a finding if a folder cannot be listed: the rest is checked all the same."""
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if needed:
+            yield folder, f"{folder}: {'missing' if isinstance(error, FileNotFoundError) else 'expected a folder'}"
+    except OSError as error:
+        yield folder, f"{folder}: cannot be read ({error.strerror})"
 
 
 def _measure(store: Store, path: Path) -> str:
@@ -89,13 +117,13 @@ def _measure(store: Store, path: Path) -> str:
         return _stranger(path)
     found = store.measured(path.parent.name, path.stem)
     if found is None:
-        return f"{path}: damaged; it will be measured again"
+        return f"{path}: damaged, or taken of another training; it will be measured again"
     return f"{path}: unexpected file" if path.suffix == ".npz" and not found[1] else ""
 
 
 def _under_way(store: Store) -> Iterator[Finding]:
-    work = store.root / "work"
-    for folder in sorted(work.iterdir()) if work.is_dir() else ():
+    yield from _listed(store.root / "work")
+    for folder in _inside(store.root / "work"):
         if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
             yield folder, _stranger(folder)
             continue
@@ -117,7 +145,7 @@ def _records(folder: Path) -> Iterator[Finding]:
     except StoreError as error:
         yield folder / "manifest.json", str(error)
         return
-    yield from ((path, _stranger(path)) for path in sorted(folder.iterdir()) if path.name not in names)
+    yield from ((path, _stranger(path)) for path in _inside(folder) if path.name not in names)
 
 
 def _stranger(path: Path) -> str:

@@ -127,7 +127,7 @@ EXTRA: dict[str, tuple[str, str]] = {
     "of a dead process": ("runs/.tmp-{machine}-{dead}-x", "left by a process that died"),
     "beside the measures": ("measures/notes.txt", "unexpected; nothing of the study"),
     "in the measures": ("measures/{run}/notes.txt", "unexpected; nothing of the study"),
-    "arrays of no measure": ("measures/{run}/tune.npz", "damaged; it will be measured again"),
+    "arrays of no measure": ("measures/{run}/tune.npz", "damaged, or taken of another training"),
     "arrays of a measure without": ("measures/{run}/tone.npz", "unexpected file"),
     "in the work": ("work/notes.txt", "unexpected; nothing of the study"),
     "in the records": ("records/more.csv", "unexpected; nothing of the study"),
