@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ from toolkit import catalog
 #: A config is a page of text; anything larger is a mistake or an attack, and is refused before it is parsed.
 MAX_BYTES = 256 * 1024
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+#: Integers are below this in size: torch and numpy take no larger ones.
+LARGEST = 2**63
 
 
 class ConfigError(ValueError):
@@ -39,6 +42,10 @@ def _component(package: str) -> Any:
         for key in value.options:
             if key not in found.options:
                 raise ValueError(f"{value.name} has no option {key!r}; {catalog.closest(key, found.options)}")
+        for key, given in value.options.items():
+            for item in given if isinstance(given, list) else [given]:
+                if isinstance(item, int) and abs(item) >= LARGEST:
+                    raise ValueError(f"{value.name}: {key}: expected an integer of 64 bits, got {str(item)[:40]}")
         return value
 
     return AfterValidator(check)
@@ -89,7 +96,7 @@ class Images(_Model):
 
     source: ImageSource
     size: int = Field(ge=8, le=4096)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=LARGEST)
 
 
 class Train(_Model):
@@ -179,6 +186,14 @@ class Measuring(_Model):
     margin: int = Field(default=16, ge=0, le=1024)
     costs: bool = False
 
+    @field_validator("measures")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+        if twice is not None:
+            raise ValueError(f"expected each measure once, got {twice!r} twice; leave one out")
+        return names
+
     @model_validator(mode="after")
     def _measures_exist(self) -> Measuring:
         for name in self.measures:
@@ -235,13 +250,25 @@ def validate(model: type[Any], raw: Any, where: str) -> Any:
     """
     try:
         # through JSON: TOML arrays become tuples, while every scalar keeps its strict type
-        return model.model_validate_json(json.dumps(raw, default=_refuse))
+        text = json.dumps(raw)
+    except (TypeError, ValueError):
+        raise ConfigError("\n".join(f"{where}: {line}" for line in _unheard_of(raw))) from None
+    try:
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{where}: {_line(item, model)}" for item in error.errors())) from None
 
 
-def _refuse(value: Any) -> Any:
-    raise ConfigError(f"expected text, a number, a list or a table, got {type(value).__name__} {value}; quote it")
+def _unheard_of(value: Any, key: str = "") -> Iterator[str]:
+    """Yield a line for all that TOML knows and JSON does not: dates, and integers too long to be written out."""
+    if isinstance(value, dict | list | tuple):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unheard_of(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, int) and abs(value) >= LARGEST:
+        yield f"{key}: expected an integer of 64 bits, got one of {value.bit_length()} bits"
+    elif not isinstance(value, str | int | float | None):
+        kind = type(value).__name__
+        yield f"{key}: expected text, a number, a list or a table, got {kind} {value}; quote it"
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -267,29 +294,37 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _override(raw: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+    key = key.strip()
+    if not equals or not key:
         raise ConfigError(f"--set {text}: expected key=value, for example train.steps=100")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # what is no UTF-8 on the command line arrives as a surrogate
+        raise ConfigError(f"--set {key}: expected UTF-8, got byte {ord(text[error.start]) & 0xFF:#04x}") from None
     try:
         parsed, *others = tomllib.loads(f"value = {value}").values()
     except (RecursionError, tomllib.TOMLDecodeError):
         parsed, others = value, []  # a bare word is a string
     except ValueError as error:
-        raise ConfigError(f"--set {key}: {error}") from None
+        raise ConfigError(f"--set {key}: not valid TOML: {error}") from None
     if others:
         raise ConfigError(f"--set {key}: expected one value, got several lines")
-    if key.startswith("grid."):
-        raw.setdefault("grid", {})[key[5:]] = parsed
-        return
-    merge(raw, key.strip(), parsed)
+    section, dot, factor = key.partition(".")
+    merge(raw, (section, factor) if dot and section == "grid" else tuple(key.split(".")), parsed, f"--set {key}")
 
 
-def merge(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set `tree[a][b][c]` for the dotted key `a.b.c`, in place."""
-    *parents, last = dotted.split(".")
-    for parent in parents:
+def merge(tree: dict[str, Any], keys: tuple[str, ...], value: Any, where: str) -> None:
+    """Set `tree[a][b][c]` for the keys `a`, `b`, `c`, in place.
+
+    Raises:
+        ConfigError: If one of them but the last holds something else than a section.
+    """
+    *parents, last = keys
+    for number, parent in enumerate(parents, 1):
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"{dotted}: {parent} is no section")
+            path = ".".join(keys[:number])
+            raise ConfigError(f"{where}: expected {path} to be a section, got {str(tree)[:40]!r}; set {path} itself")
     tree[last] = value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -13,6 +14,12 @@ from experiments.config import NO_CURE, Config, ConfigError, RunSpec, merge, val
 from toolkit import catalog
 
 REQUIRED = ("seed", "upsampler", "initializer")
+#: Factors whose values are components that are named by their labels.
+LABELLED = {
+    "upsampler": "toolkit.upsamplers",
+    "initializer": "toolkit.initializers",
+    "cure": "toolkit.remedies",
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class Grid:
     the size of the product.
 
     Raises:
-        ConfigError: If a factor is missing or unknown, a value is wrong, an exclusion matches nothing, or an
-            initialization does not fit an upsampler that it is paired with.
+        ConfigError: If a factor is missing or unknown, a value is wrong, two values would have one label, an exclusion
+            matches nothing, no run is left, or an initialization does not fit an upsampler that it is paired with.
     """
 
     def __init__(self, config: Config, where: str) -> None:
@@ -43,6 +50,9 @@ class Grid:
         self.factors: dict[str, tuple[Any, ...]] = {key: tuple(values) for key, values in config.grid.items()}
         self._base = {"images": config.images, "network": config.network, "scale": config.scale, "train": config.train}
         self._validate_values()
+        #: Labels of values whose plain ones are another value's too, by factor and value.
+        self._told: dict[tuple[str, str], str] = {}
+        self._tell_apart()
         self._referenced = tuple(dict.fromkeys(key for rule in config.exclude for key in rule))
         self._validate_exclusions()
         self._validate_pairs()
@@ -70,15 +80,20 @@ class Grid:
 
     def label(self, chosen: dict[str, Any]) -> str:
         """Return an arm's name: the labels of its components, then every other factor that varies."""
-        parts = [component_label("toolkit.upsamplers", chosen["upsampler"])]
+        parts = [self._text("upsampler", chosen["upsampler"])]
         if len(self.factors["initializer"]) > 1:
-            parts.append(component_label("toolkit.initializers", chosen["initializer"]))
+            parts.append(self._text("initializer", chosen["initializer"]))
         if chosen.get("cure", NO_CURE) != NO_CURE:
-            parts.append(component_label("toolkit.remedies", chosen["cure"]))
+            parts.append(self._text("cure", chosen["cure"]))
         for key, values in self.factors.items():
             if key not in (*REQUIRED, "cure") and len(values) > 1:
-                parts.append(f"{key.rpartition('.')[2].replace('_', ' ')} {_plain(chosen[key])}")
+                parts.append(f"{_words(key.rpartition('.')[2])} {self._text(key, chosen[key])}")
         return ", ".join(parts)
+
+    def _text(self, key: str, value: Any) -> str:
+        """Return what stands for a factor's value in a label."""
+        told = self._told.get((key, _fixed(value))) if self._told else None
+        return told or _text(key, value)
 
     def _product(self, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         for values in itertools.product(*(self.factors[key] for key in keys)):
@@ -93,7 +108,8 @@ class Grid:
     def _spec(self, chosen: dict[str, Any]) -> RunSpec:
         raw = copy.deepcopy(self._base)
         for key, value in chosen.items():
-            merge(raw, key, value)
+            # a copy: `network` and `network.width` may both be factors
+            merge(raw, tuple(key.split(".")), copy.deepcopy(value), f"{self.where}: grid.{key}")
         return validate(RunSpec, raw, self.where)
 
     def _validate_values(self) -> None:
@@ -106,14 +122,38 @@ class Grid:
             if len(ids) < len(values):
                 raise ConfigError(f"{self.where}: grid.{key}: expected different values, got one twice")
 
+    def _tell_apart(self) -> None:
+        """Make sure that no two values of a factor have one label; by factor, as there may be a million runs."""
+        for key, values in self.factors.items():
+            alike: dict[str, list[Any]] = {}
+            for value in values if key != "seed" else ():
+                alike.setdefault(_text(key, value), []).append(value)
+            for text, group in alike.items():
+                if len(group) > 1:
+                    self._told |= {(key, _fixed(v)): " ".join([text, *_differing(v, group)]) for v in group}
+            # the comma joins the parts of a label: where none begins with another one, none can be taken for two
+            texts = sorted((f"{self._text(key, value)}, ", str(value)) for group in alike.values() for value in group)
+            for (text, value), (other, another) in itertools.pairwise(texts):
+                if other.startswith(text):
+                    raise ConfigError(
+                        f"{self.where}: grid.{key}: expected values whose labels tell them apart, got {text[:-2]!r} for"
+                        f" {value[:80]} and {another[:80]}; change a label or leave one out"
+                    )
+
     def _validate_exclusions(self) -> None:
         for number, rule in enumerate(self.config.exclude):
+            if not rule:
+                raise ConfigError(f"{self.where}: exclude.{number}: expected factors and values, got an empty rule")
             for key, wanted in rule.items():
                 if key not in self.factors:
                     raise ConfigError(f"{self.where}: exclude.{number}: {key} is no factor of the grid")
+                if wanted == []:
+                    raise ConfigError(f"{self.where}: exclude.{number}.{key}: expected a value or several, got none")
                 for item in wanted if isinstance(wanted, list) else [wanted]:
                     if not any(matches(value, item) for value in self.factors[key]):
                         raise ConfigError(f"{self.where}: exclude.{number}: no value of {key} matches {item!r}")
+        if all(self._excluded(chosen) for chosen in self._product(self._referenced)):
+            raise ConfigError(f"{self.where}: exclude: expected rules that leave a run, got none left; drop a rule")
 
     def _validate_pairs(self) -> None:
         for chosen in self._product(("upsampler", "initializer")):
@@ -131,8 +171,10 @@ class Grid:
 
 
 def name_of(component: Any) -> str:
-    """Return the name in a component's config value, a string or a table with `name`."""
-    return str(component["name"]) if isinstance(component, dict) else str(component)
+    """Return the name in a component's config value, a string or a table with `name`; of other tables all they say."""
+    if isinstance(component, dict):
+        return str(component["name"]) if "name" in component else _full(component)
+    return str(component)
 
 
 def matches(value: Any, wanted: Any) -> bool:
@@ -147,12 +189,48 @@ def matches(value: Any, wanted: Any) -> bool:
 def component_label(package: str, component: Any) -> str:
     """Return a component's label with the options that the config spells out, kernel sizes as k4."""
     label = catalog.describe_one(package, name_of(component)).label
-    options = {k: v for k, v in component.items() if k != "name"} if isinstance(component, dict) else {}
-    words = [f"k{v}" if k == "kernel_size" else f"{k.replace('_', ' ')} {_plain(v)}" for k, v in options.items()]
+    words = [f"k{v}" if k == "kernel_size" else f"{_words(k)} {_plain(v)}" for k, v in _options(component).items()]
     return " ".join([label, *words])
+
+
+def _options(component: Any) -> dict[str, Any]:
+    """Return the options of a component's config value, which may stand beside the name or under `options`."""
+    if not isinstance(component, dict):
+        return {}
+    nested = component.get("options", {})
+    return {**{key: value for key, value in component.items() if key not in ("name", "options")}, **nested}
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _text(key: str, value: Any) -> str:
+    return component_label(LABELLED[key], value) if key in LABELLED and value != NO_CURE else _plain(value)
+
+
+def _fixed(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return name_of(value) if isinstance(value, dict) else str(value)
+
+
+def _full(value: Any) -> str:
+    """Return a value with all that is in it."""
+    if not isinstance(value, dict):
+        return _plain(value)
+    name = [str(value["name"])] if "name" in value else []
+    return " ".join([*name, *(f"{_words(key)} {_full(part)}" for key, part in _options(value).items())])
+
+
+def _differing(value: Any, group: list[Any]) -> list[str]:
+    """Return what a value says that not all of a group say: options, and the name in brackets."""
+    said = [{"name": name_of(each), **_options(each)} for each in group]
+    own = {"name": name_of(value), **_options(value)}
+    differing = {key: part for key, part in own.items() if any(key not in e or e[key] != part for e in said)}
+    name = [f"({differing.pop('name')})"] if "name" in differing else []
+    return name + [f"{_words(key)} {_full(part)}" for key, part in differing.items()]

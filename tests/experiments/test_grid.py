@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import itertools
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,72 @@ def test_an_arm_is_named_by_what_varies() -> None:
         **{"upsampler": [options], "initializer": ["default", "orthogonal"], "network.final_conv": [True, False]}
     )
     assert next(iter(named)).arm == "Transposed conv k4 bias off, default, final conv on"
+
+
+NETWORK = {"name": "autoencoder", "depth": 2}
+TRAIN = {"batch_size": 2, "learning_rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("factors", "labels"),
+    [
+        ({"upsampler": [{"name": "transposed_conv", "options": {"kernel_size": 4}}]}, ["Transposed conv k4"]),
+        (
+            {"train": [{**TRAIN, "steps": 1}, {**TRAIN, "steps": 2}]},
+            [f"Nearest + conv, train batch size 2 learning rate 0.5 steps {steps}" for steps in (1, 2)],
+        ),
+        (
+            {"network": [{**NETWORK, "width": 4}, {**NETWORK, "width": 8}, "unet"]},
+            [f"Nearest + conv, network {told}" for told in ("autoencoder width 4", "autoencoder width 8", "unet")],
+        ),
+        (
+            {"network": [NETWORK, {"name": "unet"}], "network.width": [4, 8]},
+            [f"Nearest + conv, network {name}, width {w}" for name in ("autoencoder", "unet") for w in (4, 8)],
+        ),
+        (
+            {"images.source": [{"name": "folder", "path": path} for path in "ab"]},
+            [f"Nearest + conv, source folder path {path}" for path in "ab"],
+        ),
+        (
+            {"images": [{"source": {"name": "folder", "path": path}, "size": 64} for path in "ab"]},
+            [f"Nearest + conv, images source folder path {path} size 64" for path in "ab"],
+        ),
+    ],
+)
+def test_different_arms_have_different_labels(factors: dict[str, list[Any]], labels: list[str]) -> None:
+    made = list(grid(**factors))
+    assert list(dict.fromkeys(run.arm for run in made)) == labels
+    assert set(Counter(run.arm for run in made).values()) == {2}
+    assert len({run.spec.id for run in made}) == len(made)
+
+
+def test_two_files_of_one_label_are_told_apart_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = catalog.describe_one
+
+    def describe_one(package: str, name: str) -> catalog.Component:
+        return dataclasses.replace(found(package, name), label=label(name))
+
+    monkeypatch.setattr(catalog, "describe_one", describe_one)
+    label: Callable[[str], str] = lambda name: "Up"  # noqa: E731
+    arms = {
+        run.arm for run in grid(upsampler=["nearest_conv", {"name": "transposed_conv", "kernel_size": 4}, "nearest"])
+    }
+    assert arms == {"Up (nearest_conv)", "Up k4", "Up (nearest)"}
+    label = lambda name: "Up, up" if name == "nearest_conv" else "Up"  # noqa: E731
+    with pytest.raises(
+        ConfigError, match=r"test: grid.upsampler: .* got 'Up' for nearest and nearest_conv; change a la"
+    ):
+        grid(upsampler=["nearest", "nearest_conv"], initializer=["default"])
+
+
+PUBLISHED = [path for path in CONFIGS if (PROJECT / "paper" / "data" / path.stem / "runs.csv").is_file()]
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_published_arms_keep_their_labels(path: Path) -> None:
+    with (PROJECT / "paper" / "data" / path.stem / "runs.csv").open(encoding="utf-8", newline="") as file:
+        published = {row["run"]: row["arm"] for row in csv.DictReader(file)}
+    assert published == {run.spec.id: run.arm for run in Grid(config.read(path), str(path))}
 
 
 def test_run_ids_are_stable() -> None:
