@@ -18,14 +18,16 @@ def mismatch(subject: str, expected: str, got: object, fix: str = "") -> ValueEr
     return ValueError(f"{subject}: expected {expected}, got {got}" + (f"; {fix}" if fix else ""))
 
 
-def integer(subject: str, value: Any, *, minimum: int = 1, fix: str = "") -> int:
+def integer(subject: str, value: Any, *, minimum: int = 1, maximum: int | None = None, fix: str = "") -> int:
     """Return `value` as an int.
 
     Raises:
-        ValueError: If it is not an integer or lies below `minimum`.
+        ValueError: If it is not an integer, lies below `minimum` or above `maximum`.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise mismatch(subject, f"an integer from {minimum}", repr(value), fix)
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_integer or value < minimum or (maximum is not None and value > maximum):
+        end = "" if maximum is None else f" to {maximum}"
+        raise mismatch(subject, f"an integer from {minimum}{end}", repr(value), fix)
     return int(value)
 
 

@@ -180,17 +180,27 @@ def test_images_that_do_not_fit_are_refused(shape: tuple[int, ...], message: str
     ("options", "message"),
     [
         ({"width": 0}, "autoencoder: width: expected an integer from 1, got 0"),
-        ({"depth": 0}, "autoencoder: depth: expected an integer from 1, got 0"),
-        ({"image_channels": 1.5}, "autoencoder: image_channels: expected an integer from 1, got 1.5"),
+        ({"depth": 0}, "autoencoder: depth: expected an integer from 1 to 10, got 0"),
+        ({"depth": 11}, "autoencoder: depth: expected an integer from 1 to 10, got 11"),
+        ({"depth": "2"}, "autoencoder: depth: expected an integer from 1 to 10, got '2'"),
+        ({"width": 129, "depth": 10}, "width: expected at most 65536 channels in the deepest of 10 stages, got 66048"),
+        ({"width": 65537, "depth": 1}, "width: expected at most 65536 channels in the deepest of 1 stages, got 65537"),
+        (
+            {"scale": 16, "depth": 4},
+            r"autoencoder: scale \*\* depth: expected at most 4096, got 65536; use a smaller d",
+        ),
+        ({"image_channels": 1.5}, "autoencoder: image_channels: expected an integer from 1 to 65536, got 1.5"),
+        ({"image_channels": 65537}, "autoencoder: image_channels: expected an integer from 1 to 65536, got 65537"),
+        ({"latent_channels": 65537}, "autoencoder: latent_channels: expected an integer from 1 to 65536, got 65537"),
         (
             {"downsampling": "average"},
             "autoencoder: downsampling: expected one of 'max_pool', 'strided', got 'average'",
         ),
         ({"scale": 1}, "autoencoder: scale: expected an integer from 2, got 1"),
-        ({"latent_channels": 0}, "autoencoder: latent_channels: expected an integer from 1, got 0"),
+        ({"latent_channels": 0}, "autoencoder: latent_channels: expected an integer from 1 to 65536, got 0"),
         ({"spatial_dims": 4}, r"autoencoder: spatial_dims: expected one of 1, 2, 3, got 4"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message), torch.device("meta"):  # should it pass, nothing is allocated
         Autoencoder(catalog.load("toolkit.upsamplers", "nearest"), **options)

@@ -27,6 +27,13 @@ def test_minimum_of_an_integer() -> None:
     assert checks.integer("x", -3, minimum=-3) == -3
 
 
+def test_maximum_of_an_integer() -> None:
+    assert checks.integer("x", 5, maximum=5) == 5
+    for value in (0, 6, 10**30, 1.0):
+        with pytest.raises(ValueError, match=rf"x: expected an integer from 1 to 5, got {value}"):
+            checks.integer("x", value, maximum=5)
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", None, True, False, float("nan"), torch.tensor(1), [1]])
 def test_what_is_no_integer_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"x: expected an integer from 1, got .+"):

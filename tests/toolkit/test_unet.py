@@ -103,16 +103,25 @@ def test_convolutions_per_stage() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": 0}, "unet: depth: expected an integer from 1, got 0"),
+        ({"depth": 0}, "unet: depth: expected an integer from 1 to 10, got 0"),
+        ({"depth": 11}, "unet: depth: expected an integer from 1 to 10, got 11"),
+        ({"depth": None}, "unet: depth: expected an integer from 1 to 10, got None"),
+        (
+            {"width": 65, "depth": 10},
+            "unet: width: expected at most 65536 channels in the deepest of 11 stages, got 665",
+        ),
+        ({"scale": 16, "depth": 4}, r"unet: scale \*\* depth: expected at most 4096, got 65536; use a smaller depth"),
+        ({"convolutions": 101}, "unet: convolutions: expected an integer from 1 to 100, got 101"),
+        ({"out_channels": 65537}, "unet: out_channels: expected an integer from 1 to 65536, got 65537"),
         ({"width": 0}, "unet: width: expected an integer from 1, got 0"),
-        ({"convolutions": 0}, "unet: convolutions: expected an integer from 1, got 0"),
-        ({"out_channels": 0}, "unet: out_channels: expected an integer from 1, got 0"),
-        ({"image_channels": 1.5}, "unet: image_channels: expected an integer from 1, got 1.5"),
+        ({"convolutions": 0}, "unet: convolutions: expected an integer from 1 to 100, got 0"),
+        ({"out_channels": 0}, "unet: out_channels: expected an integer from 1 to 65536, got 0"),
+        ({"image_channels": 1.5}, "unet: image_channels: expected an integer from 1 to 65536, got 1.5"),
         ({"scale": 1}, "unet: scale: expected an integer from 2, got 1"),
     ],
 )
 def test_bad_options(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message), torch.device("meta"):  # should it pass, nothing is allocated
         small(**options)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toolkit import checks
+from toolkit.networks._stages import MAX_CHANNELS, widths
 from toolkit.upsampler import Context, Factory, convolution
 
 LABEL = "Autoencoder"
@@ -24,7 +25,7 @@ class Autoencoder(nn.Module):
         upsampler: Builds an upsampler from (in_channels, out_channels); everything else is already bound.
         image_channels: Channels of the image.
         width: Channels of the first stage.
-        depth: Number of stages; the accumulated stride is `scale ** depth`.
+        depth: Number of stages, up to 10; the accumulated stride is `scale ** depth`.
         latent_channels: Channels of the bottleneck.
         scale: Factor of each stage, the same as the upsampler's.
         final_conv: Whether a 3x3 convolution follows the last upsampler, which then yields `width` channels;
@@ -47,20 +48,20 @@ class Autoencoder(nn.Module):
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        self.image_channels = checks.integer("autoencoder: image_channels", image_channels)
+        self.image_channels = checks.integer("autoencoder: image_channels", image_channels, maximum=MAX_CHANNELS)
         self.scale = checks.integer("autoencoder: scale", scale, minimum=2)
-        self.depth = checks.integer("autoencoder: depth", depth)
+        stages = widths("autoencoder", width, depth=depth, scale=scale)
+        self.depth = len(stages)
         self.downsampling = checks.choice("autoencoder: downsampling", downsampling, DOWNSAMPLING)
         self.spatial_dims = checks.choice("autoencoder: spatial_dims", spatial_dims, (1, 2, 3))
-        checks.integer("autoencoder: latent_channels", latent_channels)
-        widths = [checks.integer("autoencoder: width", width) * 2**stage for stage in range(depth)]
+        checks.integer("autoencoder: latent_channels", latent_channels, maximum=MAX_CHANNELS)
         conv = convolution(spatial_dims)
         stride = scale if downsampling == "strided" else 1
-        pairs = zip([image_channels, *widths], widths, strict=False)
+        pairs = zip([image_channels, *stages], stages, strict=False)
         self.stages = nn.ModuleList(conv(c_in, c_out, 3, stride=stride, padding=1) for c_in, c_out in pairs)
-        self.bottleneck = conv(widths[-1], latent_channels, 3, padding=1)
+        self.bottleneck = conv(stages[-1], latent_channels, 3, padding=1)
         self.final = conv(width, image_channels, 3, padding=1) if final_conv else nn.Identity()
-        outputs = [widths[0] if final_conv else image_channels, *widths[1:]]
+        outputs = [stages[0] if final_conv else image_channels, *stages[1:]]
         chain = [*outputs, latent_channels]
         # ordered as they run: the deepest stage first
         self.upsamplers = nn.ModuleList(upsampler(chain[i + 1], chain[i]) for i in reversed(range(depth)))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toolkit import checks
+from toolkit.networks._stages import MAX_CHANNELS, widths
 from toolkit.upsampler import Context, Factory, convolution
 
 
@@ -34,7 +35,7 @@ class UNet(nn.Module):
         image_channels: Channels of the input.
         out_channels: Channels of the output, such as classes; those of the input by default.
         width: Channels of the first stage.
-        depth: Number of stages; the accumulated stride is `scale ** depth`.
+        depth: Number of stages, up to 10; the accumulated stride is `scale ** depth`.
         convolutions: 3x3 convolutions per stage, each followed by a ReLU.
         scale: Factor of each stage, the same as the upsampler's.
         spatial_dims: 1, 2 or 3.
@@ -56,22 +57,22 @@ class UNet(nn.Module):
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        self.image_channels = checks.integer("unet: image_channels", image_channels)
+        self.image_channels = checks.integer("unet: image_channels", image_channels, maximum=MAX_CHANNELS)
         self.out_channels = checks.integer(
-            "unet: out_channels", image_channels if out_channels is None else out_channels
+            "unet: out_channels", image_channels if out_channels is None else out_channels, maximum=MAX_CHANNELS
         )
         self.scale = checks.integer("unet: scale", scale, minimum=2)
-        self.depth = checks.integer("unet: depth", depth)
+        stages = widths("unet", width, depth=depth, scale=scale, bottom=1)
+        self.depth = len(stages) - 1
         self.spatial_dims = checks.integer("unet: spatial_dims", spatial_dims)
-        checks.integer("unet: convolutions", convolutions)
-        widths = [checks.integer("unet: width", width) * 2**stage for stage in range(depth + 1)]
-        pairs = list(pairwise([image_channels, *widths]))
+        checks.integer("unet: convolutions", convolutions, maximum=100)
+        pairs = list(pairwise([image_channels, *stages]))
         self.stages = nn.ModuleList(_block(i, o, convolutions, spatial_dims) for i, o in pairs[:-1])
         self.bottom = _block(*pairs[-1], convolutions, spatial_dims)
         # ordered as they run: the deepest stage first
-        self.merges = nn.ModuleList(_block(2 * w, w, convolutions, spatial_dims) for w in widths[-2::-1])
+        self.merges = nn.ModuleList(_block(2 * w, w, convolutions, spatial_dims) for w in stages[-2::-1])
         self.final = convolution(spatial_dims)(width, self.out_channels, 1)
-        self.upsamplers = nn.ModuleList(upsampler(deep, own) for own, deep in reversed(list(pairwise(widths))))
+        self.upsamplers = nn.ModuleList(upsampler(deep, own) for own, deep in reversed(list(pairwise(stages))))
 
     @property
     def period(self) -> int:
