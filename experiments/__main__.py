@@ -10,15 +10,9 @@ from collections.abc import Sequence
 import click
 
 from experiments.cli import cli
+from experiments.stopping import Stopped
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class _Stopped(BaseException):
-    """A termination signal arrived."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 def main() -> None:
@@ -44,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _stopped("interrupted", signal.SIGINT)
-    except _Stopped as stopped:
+    except Stopped as stopped:
         return _stopped("stopped", stopped.number)
     except ValueError as error:  # every bad input of the project is a ValueError with its own remedy
         return _complain(str(error), 2)
@@ -62,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
 def _stop(number: int, frame: object) -> None:
     for any_number in STOPPING:  # a second signal ends it at once
         signal.signal(any_number, lambda n, f: os._exit(128 + n))
-    raise KeyboardInterrupt if number == signal.SIGINT else _Stopped(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
 
 def _stopped(how: str, number: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.factory import load_model, load_weights, user_code
+from experiments.factory import load_model, load_weights, parse_shape, user_code
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -105,7 +105,7 @@ def _shape(text: str) -> tuple[int, ...]:
     sides = text.split(",")
     if len(sides) < 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in sides) or int(sides[0]) < 2:
         raise click.UsageError(f"--input: expected a batch of 2 or more, channels, sides, as 8,3,64,64; got {text!r}")
-    return tuple(map(int, sides))
+    return parse_shape(text)
 
 
 def _examples(sizes: tuple[int, ...]) -> Tensor:

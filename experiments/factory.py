@@ -6,8 +6,11 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from experiments.stopping import STOPS
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -30,7 +33,9 @@ def load_model(factory: str) -> nn.Module:
         for part in attribute.split("."):
             found = getattr(found, part)
         model = found if isinstance(found, nn.Module) else found()
-    except (Exception, SystemExit) as error:  # the user's code may do anything
+    except STOPS:
+        raise
+    except BaseException as error:  # the user's code may do anything
         raise ValueError(f"{factory}: {type(error).__name__}: {_first_line(error)}") from error
     finally:
         sys.path.remove("")
@@ -40,14 +45,26 @@ def load_model(factory: str) -> nn.Module:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
+    try:
+        return (str(error).strip().splitlines() or ["no message"])[0]
+    except Exception:  # an exception of the user's may be broken too
+        return "(it cannot be printed)"
 
 
 @contextlib.contextmanager
 def user_code() -> Iterator[None]:
-    """Send what the user's code prints to standard error, so that standard output holds the result alone."""
+    """Send what the user's code prints to standard error, so that standard output holds the result alone.
+
+    Raises:
+        ValueError: If it raises what is no `Exception`, to which no other part of the program has an answer.
+    """
     with contextlib.redirect_stdout(sys.stderr):
-        yield
+        try:
+            yield
+        except (Exception, *STOPS):
+            raise
+        except BaseException as error:
+            raise ValueError(f"the code that was named raised {type(error).__name__}: {_first_line(error)}") from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -107,16 +124,23 @@ def _few(keys: list[str]) -> str:
     return ", ".join(keys[:2]) + more
 
 
+#: Most numbers of an input: 8 GB of float32.
+MAX_NUMBERS = 2**31
+
+
 def parse_shape(text: str) -> tuple[int, ...]:
     """Return the lengths that `1,3,64,64` lists.
 
     Raises:
-        ValueError: If it lists anything but whole numbers above 0.
+        ValueError: If it lists anything but whole numbers above 0, or a shape that fits into no memory.
     """
-    lengths = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in lengths):
-        raise ValueError(f"--input: expected batch, channels and sides such as 1,3,64,64, got {text!r}")
-    return tuple(map(int, lengths))
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) < 20 and int(part) > 0 for part in parts):
+        raise ValueError(f"--input: expected batch, channels and sides such as 1,3,64,64, got {text[:80]!r}")
+    lengths = tuple(map(int, parts))
+    if prod(lengths) > MAX_NUMBERS:
+        raise ValueError(f"--input: expected at most {MAX_NUMBERS} numbers, got {text!r}; use smaller sides")
+    return lengths
 
 
 def example(text: str, generator: Generator) -> Tensor:
@@ -131,6 +155,6 @@ def example(text: str, generator: Generator) -> Tensor:
     shape = parse_shape(sides)
     if not at:
         return torch.rand(shape, generator=generator)
-    if not (below.isdecimal() and int(below) > 0):
+    if not (below.isdecimal() and 0 < len(below) < 19 and int(below) > 0):
         raise ValueError(f"--input: expected a whole number after @, as 1,16,16@512, got {text!r}")
     return torch.randint(int(below), shape, generator=generator)

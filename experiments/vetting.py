@@ -23,6 +23,7 @@ from experiments.build import Data
 from experiments.config import RunSpec
 from experiments.executors import STOPPING
 from experiments.failure import one_line
+from experiments.stopping import STOPS
 from toolkit.upsampler import Upsampler
 
 #: Seconds that building and trying one arm may take; a loop without an end is told by its length.
@@ -49,7 +50,9 @@ def vet(spec: RunSpec, arm: str) -> None:
                 upsampler.register_forward_hook(watcher.after)
             _try_forward(network.eval(), sample)
             _try_backward(network.train(), sample)
-    except (Exception, SystemExit, _TimeUp) as error:
+    except STOPS:
+        raise
+    except BaseException as error:  # a component may raise anything
         raise ValueError(f"{arm}: {_describe(error, spec)}") from error
 
 

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from experiments.__main__ import run
+from experiments.factory import load_model, user_code
+from experiments.stopping import STOPS
 
 MODELS = """
 import torch
@@ -22,6 +24,16 @@ def clean():
 def flat(): return nn.Conv2d(3, 3, 3)
 def broken(): raise RuntimeError("first line\\nsecond line")
 def number(): return 3
+class Odd(BaseException):
+    pass
+class Unprintable(BaseException):
+    def __str__(self): raise ValueError
+def odd(): raise Odd("first line\\nsecond line")
+def unprintable(): raise Unprintable
+def exits(): raise SystemExit
+class Raises(nn.Module):
+    def forward(self, x):
+        raise Odd("first line\\nsecond line")
 class Codes(nn.Module):
     def __init__(self):
         super().__init__()
@@ -120,12 +132,26 @@ def test_weights_that_do_not_fit_say_how(state: object, message: str, capsys: py
         (["audited_models:Unused", "--input", "1,3,16,16"], "Never executed: spare."),
         (["audited_models:nothing", "--input", "1,3,16,16"], "no attribute 'nothing'"),
         (["audited_models:broken", "--input", "1,3,16,16"], "RuntimeError: first line"),
+        (["audited_models:odd", "--input", "1,3,16,16"], "audited_models:odd: Odd: first line"),
+        (["audited_models:unprintable", "--input", "1,3,16,16"], "Unprintable: (it cannot be printed)"),
+        (["audited_models:exits", "--input", "1,3,16,16"], "audited_models:exits: SystemExit: no message"),
+        (["audited_models:Raises", "--input", "1,3,16,16"], "the code that was named raised Odd: first line"),
         (["audited_models:number", "--input", "1,3,16,16"], "expected an nn.Module, got int"),
         (["audited_models", "--input", "1,3,16,16"], "expected MODULE:FACTORY"),
         (["no_such_module_here:f", "--input", "1,3,16,16"], "No module named"),
         (["audited_models:dirty", "--input", "1x3"], "expected batch, channels and sides"),
         (["audited_models:dirty", "--input", "1,3,0,4"], "expected batch, channels and sides"),
         (["audited_models:dirty", "--input", "1,3,4@x"], "expected a whole number after @"),
+        (["audited_models:dirty", "--input", "1,3,4@" + "9" * 30], "expected a whole number after @"),
+        (["audited_models:dirty", "--input", "1,3," + "9" * 5000], "expected batch, channels and sides"),
+        (
+            ["audited_models:dirty", "--input", "1,3,99999999999,9"],
+            "--input: expected at most 2147483648 numbers, got '1,3",
+        ),
+        (
+            ["audited_models:dirty", "--input", "1,3,99999999999,9@5"],
+            "--input: expected at most 2147483648 numbers, got",
+        ),
         (["audited_models:dirty", "--input", "1,4,16,16"], "the model fails on the example input"),
         (["audited_models:dirty", "--input", "1,3,16,16", "--weights", "audited_models.py"], "expected a state dict"),
         (["audited_models:dirty", "--input", "1,3,16,16", "--weights", "absent.pt"], "absent.pt: No such file"),
@@ -139,6 +165,19 @@ def test_what_cannot_be_audited_is_one_line_and_exit_2(
     err = capsys.readouterr().err
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_signal_is_nobodys_mistake(stop: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped() -> None:
+        raise stop(15)
+
+    import audited_models
+
+    monkeypatch.setattr(audited_models, "odd", stopped)
+    with pytest.raises(stop), user_code():
+        load_model("audited_models:odd")
 
 
 @pytest.mark.usefixtures("models")

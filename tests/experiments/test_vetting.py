@@ -89,6 +89,10 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "exits when imported": ({"top": "sys.exit(0)"}, r"planted.py:8: SystemExit: 0"),
     "raises when built": ({"ctor": "raise RuntimeError('no\\nluck')"}, "planted.py:18: RuntimeError: no$"),
     "exits when built": ({"ctor": "sys.exit(0)"}, "planted.py:18: SystemExit: 0"),
+    "raises what is no Exception": (
+        {"top": "class Odd(BaseException):\n    pass\n", "ctor": "raise Odd('no\\nluck')"},
+        "planted.py:20: Odd: no$",
+    ),
     "raises when run": ({"forward": "self.nothing"}, "planted.py:22: AttributeError: 'Planted' object has no"),
     "exits when run": ({"forward": "sys.exit()"}, "planted.py:22: SystemExit"),
     "raises in the backward pass": (
