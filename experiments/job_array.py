@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+#: How Slurm writes a size and a time: 2G; minutes, 30:00, 04:00:00, 2-12, 2-12:00:00.
+MEMORY = re.compile(r"[0-9]{1,12}[KMGT]?", re.IGNORECASE)
+LIMIT = re.compile(r"([0-9]{1,6}-)?[0-9]{1,6}(:[0-9]{1,2}){0,2}|UNLIMITED", re.IGNORECASE)
 #: Slurm's own default for MaxArraySize is 1001, and array indices must be smaller.
 MAX_JOBS = 1000
 
@@ -66,11 +70,15 @@ def script(study: str, runs: int, options: list[str], job: Job) -> str:
         job: Number and size of the jobs.
 
     Raises:
-        ValueError: If there are more jobs than runs, or than Slurm takes.
+        ValueError: If there are more jobs than runs, or than Slurm takes, or it would not understand their size.
     """
+    if not MEMORY.fullmatch(job.memory):
+        raise ValueError(f"--memory: expected a size as Slurm writes it, such as 500M or 2G, got {job.memory[:40]!r}")
+    if not LIMIT.fullmatch(job.limit):
+        raise ValueError(f"--time: expected a time as Slurm writes it, such as 04:00:00, got {job.limit[:40]!r}")
     if not 1 <= job.jobs <= min(runs, MAX_JOBS):
         raise ValueError(f"--jobs: expected 1 to {min(runs, MAX_JOBS)} for {runs} runs, got {job.jobs}")
-    command = shlex.join([sys.executable, "-m", "experiments", "study", *options])
+    command = " ".join(map(_word, [sys.executable, "-m", "experiments", "study", *options]))
     return f"""#!/bin/bash
 # {runs} runs of {study} in {job.jobs} jobs, which share the results folder through the file system.
 # Submit:     sbatch THIS_FILE           (again, if jobs were lost: finished runs are skipped)
@@ -83,8 +91,20 @@ def script(study: str, runs: int, options: list[str], job: Job) -> str:
 #SBATCH --time={job.limit}
 #SBATCH --requeue
 #SBATCH --open-mode=append
-cd {shlex.quote(str(Path.cwd()))} || exit 1
+cd {_word(str(Path.cwd()))} || exit 1
 export OMP_NUM_THREADS={job.threads} MKL_NUM_THREADS={job.threads}
 # exec: Slurm's signal reaches the study, which saves its state
 exec {command} --workers 1 --threads {job.threads} --shard "$SLURM_ARRAY_TASK_ID/{job.jobs}"
 """
+
+
+def _word(text: str) -> str:
+    r"""Return a word for bash in one line of ASCII, which every terminal shows and every comment holds.
+
+    >>> print(_word("it is"), _word("one\ntwo"))
+    'it is' $'one\x0atwo'
+    """
+    if text.isascii() and text.isprintable():
+        return shlex.quote(text)
+    plain = set(range(32, 127)) - set(b"'\\")
+    return "$'" + "".join(chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in os.fsencode(text)) + "'"

@@ -27,6 +27,9 @@ def slurm_script(config: Path, overrides: tuple[str, ...], results: Path, jobs: 
     from experiments.job_array import Job, script
 
     grid = Grid(configs.read(config, overrides), str(config))
-    options = [str(config.resolve()), "--results", str(results.resolve())]
+    try:
+        options = [str(config.resolve()), "--results", str(results.resolve())]
+    except (OSError, RuntimeError):  # the latter until Python 3.13
+        raise ValueError(f"--results {results}: expected a folder, got a circle of links; choose another") from None
     options += [word for override in overrides for word in ("--set", override)]
     click.echo(script(grid.config.study.name, len(grid), options, Job(jobs, **size)), nl=False)

@@ -7,6 +7,7 @@ Dask's configuration, or variables such as DASK_JOBQUEUE__SLURM__QUEUE). A job t
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from distributed.security import Security
 from experiments.dask_executor import TIMEOUT, DaskExecutor, Terms, quiet
 
 MEMORY = "2 GiB"
+#: Seconds that Slurm has to answer; its programs themselves try for a while where they reach nobody.
+PATIENCE = 60.0
 
 
 def start(jobs: int, threads: int, folder: Path) -> DaskExecutor:
@@ -33,7 +36,7 @@ def start(jobs: int, threads: int, folder: Path) -> DaskExecutor:
         folder: The study's results, on a file system that the nodes share.
 
     Raises:
-        ValueError: If Slurm's commands are not there.
+        ValueError: If Slurm's commands are not there, or it would not take such a job.
     """
     if shutil.which("sbatch") is None:
         raise ValueError(
@@ -51,8 +54,29 @@ def start(jobs: int, threads: int, folder: Path) -> DaskExecutor:
         python=sys.executable,
         **_network(),
     )
+    try:
+        _try_out(cluster.job_script())
+    except ValueError:
+        cluster.close(timeout=TIMEOUT)
+        raise
     cluster.adapt(minimum=jobs, maximum=jobs)
     return DaskExecutor(Client(cluster, timeout=TIMEOUT, set_as_default=False), Terms.here(folder), cluster)
+
+
+def _try_out(script: str) -> None:
+    """Ask Slurm what it would say to a job: one that it refuses would be submitted again and again, for ever."""
+    try:
+        done = subprocess.run(
+            ["sbatch", "--test-only"], input=script, capture_output=True, text=True, errors="replace", timeout=PATIENCE
+        )
+        code, said = done.returncode, done.stderr
+    except OSError as error:
+        code, said = 1, str(error.strerror)
+    except subprocess.TimeoutExpired:
+        code, said = 1, f"no answer within {PATIENCE:g} s"
+    if code:
+        why = (said.strip().splitlines() or [f"exit code {code}"])[-1]
+        raise ValueError(f"--slurm: expected sbatch to take a job, got: {why}; see whether sinfo shows a partition")
 
 
 def listens_to_the_network() -> bool:

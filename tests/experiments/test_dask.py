@@ -250,3 +250,38 @@ def test_slurm_without_slurm_is_refused(
     assert run(["run", str(tiny), "--results", str(tmp_path / "results"), "--slurm", "--workers", "2"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--slurm: expected Slurm's sbatch on the path, got none" in line
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "message"),
+    [
+        (
+            "echo sbatch: error: Unable to contact slurm controller >&2; exit 1",
+            "got: sbatch: error: Unable to contact slu",
+        ),
+        ("exit 3", "got: exit code 3; see whether"),
+        ("exec sleep 60", "got: no answer within 0.5 s; see whether"),
+    ],
+)
+def test_a_slurm_that_takes_no_job_is_named(
+    sbatch: str,
+    message: str,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("dask_jobqueue", reason="the extra [dask] is not installed")
+    from experiments import slurm_executor
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sbatch").write_text(f"#!/bin/sh\n{sbatch}\n")
+    (tmp_path / "bin" / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    if "sleep" in sbatch:
+        monkeypatch.setattr(slurm_executor, "PATIENCE", 0.5)
+    assert run(["run", str(tiny), "--results", str(tmp_path / "results"), "--slurm", "--workers", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --slurm: expected sbatch to take a job, ")
+    assert message in line
+    assert not Store(tmp_path / "results", "tiny").runs()

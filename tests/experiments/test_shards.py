@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,64 @@ def test_the_job_array_is_a_script_for_bash(
         *("--set", "study.question=Is it 'so'?"),
         *("--workers", "1", "--threads", "2", "--shard", "2/3"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("override", "folder"),
+    [
+        ("grid.seed=[\n0,\n1]", "results"),
+        ("study.question=It's \\n so?", "\u00fc'\udcff\n"),
+        ("scale=2", "a\rb\u2028c"),
+    ],
+)
+def test_the_job_array_is_one_line_of_ascii_per_command(
+    override: str,
+    folder: str,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = tmp_path / folder
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert run(["slurm-script", str(tiny), "--results", str(place), "--set", override, "--jobs", "2"]) == 0
+    script = capsys.readouterr().out
+    assert script.isascii()
+    lines = script.split("\n")
+    last = max(number for number, line in enumerate(lines) if line.startswith("#SBATCH"))
+    assert all(line.startswith("#") for line in lines[:last])
+    shown = script.replace("exec ", "printf '%s\\0' \"$PWD\" ")
+    done = subprocess.run(["bash", "-c", shown], env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True)
+    words = [os.fsdecode(word) for word in done.stdout.split(b"\0")]
+    assert words[0] == str(place)
+    assert words[7:10] == [str(place), "--set", override]
+
+
+@pytest.mark.parametrize(
+    ("option", "good", "bad"),
+    [
+        ("--memory", ["500", "500M", "2g", "0"], ["", "2 G", "2GiB", "-1", "2G\n", "2G\n#SBATCH --uid=0", "1.5G"]),
+        (
+            "--time",
+            ["30", "30:00", "04:00:00", "2-12", "2-12:30", "2-12:00:00", "UNLIMITED"],
+            ["", "4h", "1:2:3:4", "-5", "04:00:00\n", "1-", "a"],
+        ),
+    ],
+)
+def test_a_size_must_be_one_that_slurm_reads(
+    option: str, good: list[str], bad: list[str], tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in good:
+        assert run(["slurm-script", str(tiny), "--jobs", "2", option, text]) == 0
+    capsys.readouterr()
+    for text in bad:
+        assert run(["slurm-script", str(tiny), "--jobs", "2", option, text]) == 2
+        out, err = capsys.readouterr()
+        (line,) = err.splitlines()
+        assert not out
+        assert line.startswith(f"error: {option}: expected a ")
+        assert line.endswith(f", got {text!r}")
 
 
 @pytest.mark.parametrize(("jobs", "most"), [("5", 4), ("0", 4)])
