@@ -40,6 +40,33 @@ def test_every_listing_runs_and_ends_in_checks(code: str) -> None:
     exec(compile(code, "listing", "exec"), {"__name__": "listing"})
 
 
+PAGES = [*sorted(DOCS.glob("*.md")), PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"]
+COMPONENTS = [
+    pytest.param(code, id=f"{path.stem}-{i}")
+    for path in PAGES
+    for i, code in enumerate(blocks(path, "python"), 1)
+    if re.search(r"\b(label|source)\b.*=", code, re.IGNORECASE)
+]
+
+
+@pytest.mark.parametrize("code", COMPONENTS)
+def test_the_catalogue_reads_every_component_that_is_listed(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"listed_{abs(hash(code))}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text('COMPONENT = "class"\n' if "\nclass " in code else "")
+    (tmp_path / package / "it.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = catalog.describe_one(package, "it")
+    assert found.label not in ("", "it")
+    assert found.source
+
+
+def test_components_are_listed() -> None:
+    assert {str(each.id).partition("-")[0] for each in COMPONENTS} >= {"README", "CONTRIBUTING"}
+
+
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
 def test_every_command_prints_what_is_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = blocks(path, "console")
