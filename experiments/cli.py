@@ -42,6 +42,18 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
+def _replaceable(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse to put a file in the place of a device, a pipe or a socket."""
+    if path == Path():
+        raise ValueError("--output: expected the name of a PDF, got an empty one")
+    if path is not None and path.exists() and not path.is_file():
+        raise ValueError(f"--output: expected a regular file or a new name, got {path}; choose another name")
+    return path
+
+
+output = click.option("--output", type=FILE, callback=_replaceable, help="PDF.  [default: paper/checkerscope.pdf]")
+
+
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *ELSEWHERE])
@@ -158,6 +170,8 @@ def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool,
 def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bool, **how: Any) -> int:
     """Take the measures of CONFIG that finished runs lack, without training."""
     session = _open(config, overrides, results, **how)
+    if not session.has_finished():
+        raise ValueError(f"{session.store.root}: no finished run to measure; start with: checkerscope run {config}")
     with contextlib.closing(session):
         failures = session.measure()
     if as_json:
@@ -180,9 +194,7 @@ def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bo
 
 @cli.command()
 @study_options
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"
-)
+@output
 @click.option("--check", is_flag=True, help="Compare the numbers with the committed ones; exit 4 if they differ.")
 def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path | None, check: bool) -> int:
     """Draw the figures, build the tables and compile the PDF of CONFIG.
@@ -206,9 +218,7 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
 @working_options
 @strict
 @click.option("--yes", is_flag=True, help="Start a grid of more than 10,000 runs without asking.")
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="PDF.  [default: paper/checkerscope.pdf]"
-)
+@output
 def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, output: Path | None, **how: Any) -> int:
     """Do all of it: train what is missing, measure, collect, draw, compile, and show the main table.
 

@@ -123,6 +123,10 @@ class Session:
         for line in lines:
             click.echo(line, err=True)
 
+    def has_finished(self) -> bool:
+        """Return whether a run of the study has ended, in whatever way and whosever shard it is of."""
+        return any(self.store.is_complete(run.spec.id) for run in self.grid)
+
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
         from experiments.measuring import is_measured, measure_run

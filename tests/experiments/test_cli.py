@@ -111,6 +111,21 @@ def test_list_shows_a_file_that_cannot_be_read_as_skipped(
         (["run", SMOKE, "--set", "network.width='8'"], 2, "Nearest + conv: autoencoder: width: expected an integer"),
         (["collect", SMOKE, "--results", "{empty}"], 1, "empty/smoke: no finished run to collect; start with"),
         (["paper", SMOKE, "--results", "{empty}"], 2, "0 done, 4 missing of 4 runs, and no committed"),
+        (["paper", SMOKE, "--output", ""], 2, "--output: expected the name of a PDF, got an empty one"),
+        (
+            ["paper", SMOKE, "--output", "/dev/null"],
+            2,
+            "--output: expected a regular file or a new name, got /dev/null",
+        ),
+        (["study", SMOKE, "--output", "{pipe}"], 2, "pipe; choose another name"),
+        (["measure", SMOKE, "--results", "{empty}"], 2, "empty/smoke: no finished run to measure; start with: checker"),
+        (["measure", SMOKE, "--results", "{file}"], 2, "file/smoke: no finished run to measure; start with: checker"),
+        (["measure", SMOKE, "--results", "{loop}"], 2, "loop/smoke: no finished run to measure; start with: checker"),
+        (
+            ["slurm-script", SMOKE, "--jobs", "2", "--results", "{loop}"],
+            2,
+            "loop: expected a folder, got a circle of lin",
+        ),
         (["verify", "{empty}/gone"], 2, "does not exist"),
         (["verify", "{empty}"], 1, "empty: no study here"),
     ],
@@ -118,11 +133,13 @@ def test_list_shows_a_file_that_cannot_be_read_as_skipped(
 def test_bad_input_ends_in_one_line(
     arguments: list[str], code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"{file}": tmp_path / "file", "{empty}": tmp_path / "empty", "{text}": tmp_path / "text"}
+    places = {f"{{{name}}}": tmp_path / name for name in ("file", "empty", "text", "pipe", "loop")}
     places["{file}"].write_text("")
     places["{empty}"].mkdir()
     places["{text}"].mkdir()
     (places["{text}"] / "a.png").write_text("no picture")
+    os.mkfifo(places["{pipe}"])
+    places["{loop}"].symlink_to(places["{loop}"])
     if "--results" not in arguments and arguments[:1] == ["run"]:
         arguments = [*arguments, "--results", str(tmp_path / "results")]
     for name, place in places.items():
@@ -132,6 +149,7 @@ def test_bad_input_ends_in_one_line(
     assert message in " ".join(shown.split())
     assert "Traceback" not in shown
     assert not list(tmp_path.rglob("run.json"))
+    assert places["{pipe}"].is_fifo()
 
 
 def test_status_of_a_study_that_was_never_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
