@@ -32,7 +32,7 @@ def spec(arm: str, steps: int, seed: int = 0, **changes: Any) -> Any:
         "seed": seed,
     }
     for key, value in changes.items():
-        merge(raw, key.replace("__", "."), value)
+        merge(raw, tuple(key.split("__")), value, "benchmark")
     return validate(RunSpec, raw, "benchmark")
 
 
