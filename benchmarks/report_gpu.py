@@ -15,8 +15,8 @@ def section(results: dict[str, Any]) -> str:
         f" {limits['bytes'] / 1e12:.2f} TB/s (a copy). The attainable time of a step is the sum over its operators of"
         f" what the slower ceiling allows each. {results['arm']}, batch 16, float32; a model is 300 steps; the loop"
         " trains one model after the other. `--engine auto` times a few steps of each and takes the fastest. Goals: 10"
-        " times the loop for small models, 0.5 of the roofline for large ones. GB is the process' peak of device memory,"
-        " what the graphs of earlier rows hold included: an upper bound."
+        " times the loop for small models, 0.5 of the roofline for large ones. GB is the peak of device"
+        " memory, what the graphs of earlier rows hold included: an upper bound."
     )
     streamed = (
         f"The mean spectrum of {stream['images']:,} images of {stream['size']} x {stream['size']} through a model from"
