@@ -137,7 +137,8 @@ def memory_format(images: Tensor, precision: str) -> torch.memory_format:
     """Return the layout in which convolutions of images are fast.
 
     That is channels_last on a CPU, and on a GPU for bfloat16; elsewhere a GPU is faster with the contiguous layout
-    (an H100 in float32 1.2 to 1.5 times, in TF32 1.05 times; in bfloat16 it is 1.2 times slower).
+    (a captured step on an H100, benchmarks/gpu_layouts.txt: float32 1.2 to 1.5 times, TF32 1.04 to 1.08 times as fast,
+    bfloat16 1.2 to 1.3 times as slow).
     """
     fast = images.dim() == 4 and (images.device.type == "cpu" or precision == "bfloat16")
     return torch.channels_last if fast else torch.contiguous_format
