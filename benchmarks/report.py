@@ -130,7 +130,8 @@ def limit(results: dict[str, Any]) -> str:
         f"What the study's ratio could be, from these steps: {ratio * total / as_asked:.2f} if every arm reached its"
         f" goal of the GEMM peak, {ratio * total / convolving:.2f} if everything but convolutions were free, and"
         f" {ratio * total / at_peak:.2f} if convolutions ran at the peak, too. So the ratio's goal asks for"
-        f" {2.5 / ratio * at_peak / total:.2f} of the peak in the mean (the goals of the fractions are 0.5 and 0.6). {said}"
+        f" {2.5 / ratio * at_peak / total:.2f} of the peak in the mean (the goals of the fractions are 0.5 and 0.6)."
+        f" {said}"
     )
 
 
