@@ -9,8 +9,13 @@ import torch
 
 #: Errors that say that the disk is full or broken: the next run would meet them too.
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
-#: How a RuntimeError says that memory ran out: torch's allocators on Linux and Windows, CUDA, cuBLAS, C++.
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "_ALLOC_FAILED", "std::bad_alloc")
+#: How a RuntimeError says that memory ran out: torch's allocators on Linux and Windows, CUDA, cuBLAS, C++, oneDNN (whose
+#: "could not create a primitive descriptor" is another error: that it has no such operation).
+OUT_OF_MEMORY = re.compile(
+    "can't allocate memory|not enough memory|out of memory|_ALLOC_FAILED|std::bad_alloc|could not create a primitive$"
+)
+#: How the dynamic linker says it, which loads parts of a library when they are first needed.
+NO_ROOM_TO_LOAD = re.compile("failed to map segment|cannot allocate memory", re.IGNORECASE)
 ADDRESS = re.compile("0x[0-9a-f]{6,}")
 
 
@@ -21,9 +26,16 @@ def is_of_the_disk(error: BaseException) -> bool:
 
 def is_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out, of the machine or of the device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in _said(error) for words in OUT_OF_MEMORY)
+    match error:
+        case MemoryError() | torch.OutOfMemoryError():
+            return True
+        case OSError():
+            return error.errno == errno.ENOMEM
+        case ImportError():
+            return NO_ROOM_TO_LOAD.search(_said(error)) is not None
+        case RuntimeError():
+            return OUT_OF_MEMORY.search(_said(error)) is not None
+    return False
 
 
 def one_line(error: BaseException) -> str:

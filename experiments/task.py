@@ -148,6 +148,7 @@ def _history(losses: Tensor) -> bytes:
 
 def fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
     """Commit the run as failed, with one line for people and the traceback beside it."""
+    traceback.clear_frames(error.__traceback__)  # what the run held in memory, which may be what is short
     why = failure.one_line(error)
     if isinstance(error, StoreError) or failure.is_of_the_disk(error):
         return answer(spec, "halted", why)

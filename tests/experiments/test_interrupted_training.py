@@ -6,6 +6,7 @@ import itertools
 import os
 import resource
 import signal
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,8 @@ def in_child(work: Callable[[], Any]) -> int:
         try:
             work()
             os._exit(0)
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -344,6 +347,11 @@ FAILURES: list[tuple[Callable[..., Any], str]] = [
     (broken(RuntimeError("DefaultCPUAllocator: not enough memory: you tried")), "out of memory: RuntimeError"),
     (broken(RuntimeError("CUDA error: out of memory")), "out of memory: RuntimeError"),
     (broken(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling")), "out of memory: RuntimeError"),
+    (broken(RuntimeError("could not create a primitive")), "out of memory: RuntimeError"),
+    (broken(RuntimeError("could not create a primitive descriptor for a")), "RuntimeError: could not create a prim"),
+    (broken(OSError(12, "Cannot allocate memory")), "out of memory: results: Cannot"),
+    (broken(ImportError("libopenblas.so: failed to map segment from shared object")), "out of memory: ImportError"),
+    (broken(ImportError("cannot import name 'Adam'")), "ImportError: cannot import"),
     (broken(ValueError("no\x1b[2J\nmore")), r"ValueError: no\?\[2J$"),
     (broken(Unprintable()), "Unprintable: .it cannot be printed"),
     (broken(SystemExit(0)), "SystemExit: 0"),
@@ -414,13 +422,18 @@ def test_a_file_that_may_not_grow_halts_the_study_and_leaves_no_part_of_it(tiny:
     assert train_run(spec.canonical, place)["status"] == "done"
 
 
-def test_memory_that_runs_out_fails_the_run(tiny: Path, place: Place) -> None:
-    """A real limit of the kernel, in a process of its own."""
-    spec = spec_of(tiny, "train.batch_size=256", "network.width=64")
+@pytest.mark.parametrize("spare", [0, 2**20, 2**25, 2**28])
+def test_memory_that_runs_out_fails_the_run(spare: int, tiny: Path, place: Place, tmp_path: Path) -> None:
+    """A real limit of the kernel, in a process of its own; what fails first depends on how much is left."""
+    # no block that the process already has is as large as one of this run's
+    spec = spec_of(tiny, "train.batch_size=1024", "network.width=128")
+    elsewhere = Place(str(tmp_path / "elsewhere"), "study")
+    elsewhere.store.prepare()
 
     def limited() -> None:
+        train_run(spec_of(tiny).canonical, elsewhere)  # a worker has loaded its libraries
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
+        resource.setrlimit(resource.RLIMIT_AS, (used + spare, used + spare))
         answer = train_run(spec.canonical, place)
         assert answer["status"] == "failed", answer
         assert answer["why"].startswith("out of memory: "), answer
