@@ -56,7 +56,7 @@ def overrides(runs: int, name: str) -> tuple[str, ...]:
 
 def commit_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
     """Do what a training and a measuring leave behind, without doing them: the files of run `template`."""
-    from experiments.config import RunSpec
+    from experiments.spec import RunSpec
     from experiments.store import Store
 
     spec = RunSpec.model_validate_json(canonical)
@@ -73,7 +73,7 @@ def commit_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
 
 def measure_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
     """The same for the measures."""
-    from experiments.config import RunSpec
+    from experiments.spec import RunSpec
     from experiments.store import Store
 
     spec = RunSpec.model_validate_json(canonical)

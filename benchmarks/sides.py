@@ -21,7 +21,8 @@ ARMS: dict[str, dict[str, Any]] = {
 
 def spec(arm: str, steps: int, seed: int = 0, **changes: Any) -> Any:
     """Return a run of the quick study; `changes` by dotted key with __ for the dot."""
-    from experiments.config import RunSpec, merge, validate
+    from experiments.config import merge, validate
+    from experiments.spec import RunSpec
 
     raw: dict[str, Any] = {
         "images": {"source": "photos", "size": 64},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from analysis.trial import Trial
-from experiments.config import RunSpec
+from experiments.spec import RunSpec
 from toolkit import catalog
 from toolkit.initializer import initialize
 from toolkit.remedies import fold

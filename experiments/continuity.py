@@ -11,8 +11,8 @@ from experiments import provenance
 from experiments.manifest import StoreError
 
 if TYPE_CHECKING:
-    from experiments.config import RunSpec
     from experiments.grid import Run
+    from experiments.spec import RunSpec
     from experiments.store import Store
     from experiments.task import Place
 

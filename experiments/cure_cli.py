@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from analysis.comparison import Comparison
     from experiments.build import Data
-    from experiments.config import RunSpec
+    from experiments.spec import RunSpec
 
 #: Training images that a remedy is fitted to.
 FITTED = 64

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from analysis.comparison import Examples
     from experiments.build import Data
-    from experiments.config import RunSpec
+    from experiments.spec import RunSpec
 
 #: Held-out images that are compared.
 COMPARED = 64
@@ -42,7 +42,7 @@ def of_run(subject: str, results: Path, shape: str | None, weights: Path | None)
 
     from analysis.comparison import Examples
     from experiments import build
-    from experiments.config import RunSpec
+    from experiments.spec import RunSpec
     from experiments.store import Store
     from experiments.task import weights_name
 

@@ -9,8 +9,8 @@ import torch
 
 #: Errors that say that the disk is full or broken: the next run would meet them too.
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
-#: How a RuntimeError says that memory ran out: torch's allocators on Linux and Windows, CUDA, cuBLAS, C++, oneDNN (whose
-#: "could not create a primitive descriptor" is another error: that it has no such operation).
+#: How a RuntimeError says that memory ran out: torch's allocators on Linux and Windows, CUDA, cuBLAS, C++ and oneDNN,
+#: whose "could not create a primitive descriptor" says something else: that it has no such operation.
 OUT_OF_MEMORY = re.compile(
     "can't allocate memory|not enough memory|out of memory|_ALLOC_FAILED|std::bad_alloc|could not create a primitive$"
 )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from experiments.config import NO_CURE, Config, ConfigError, RunSpec, merge, validate
+from experiments.config import Config, ConfigError, merge, validate
+from experiments.spec import NO_CURE, RunSpec
 from toolkit import catalog
 
 REQUIRED = ("seed", "upsampler", "initializer")

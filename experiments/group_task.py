@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from experiments import build, provenance, task
-from experiments.config import RunSpec
 from experiments.duty import is_told_to_stop, leave_if_told, on_duty
 from experiments.keeper import Keeper
 from experiments.memory import step_memory_mb
+from experiments.spec import RunSpec
 from experiments.store import Store
 from experiments.task import Place, answer
 from toolkit.training import choice, engine

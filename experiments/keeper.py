@@ -12,8 +12,8 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from experiments import build
-from experiments.config import RunSpec
 from experiments.duty import is_told_to_stop, leave_if_told
+from experiments.spec import RunSpec
 from experiments.store import Store, to_json
 from toolkit.training import engine
 

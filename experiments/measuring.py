@@ -11,8 +11,8 @@ from safetensors.torch import load as tensors_from_bytes
 
 from analysis.trial import Trial
 from experiments import build, failure, provenance
-from experiments.config import RunSpec
 from experiments.duty import on_duty
+from experiments.spec import RunSpec
 from experiments.store import Store, StoreError
 from experiments.task import Place, answer, weights_name
 from toolkit import catalog

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit import catalog
 
 if TYPE_CHECKING:
-    from experiments.config import RunSpec
+    from experiments.spec import RunSpec
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pandas", "matplotlib", "seaborn", "safetensors", "typst")
 PROJECT = Path(__file__).resolve().parent.parent

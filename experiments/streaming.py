@@ -9,8 +9,8 @@ from safetensors.torch import load as tensors_from_bytes
 from torch import Tensor
 
 from experiments import build
-from experiments.config import RunSpec
 from experiments.measuring import architecture
+from experiments.spec import RunSpec
 from experiments.store import Store
 from experiments.task import weights_name
 

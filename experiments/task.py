@@ -14,11 +14,11 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from experiments import build, failure, provenance
-from experiments.config import RunSpec
 from experiments.duty import on_duty
 from experiments.duty import start_worker as start_worker
 from experiments.keeper import Keeper, source
 from experiments.memory import step_memory_mb
+from experiments.spec import RunSpec
 from experiments.store import Store, StoreError
 from toolkit.training import engine, loop
 

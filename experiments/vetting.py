@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from experiments import build
 from experiments.build import Data
-from experiments.config import RunSpec
 from experiments.executors import STOPPING
 from experiments.failure import one_line
+from experiments.spec import RunSpec
 from experiments.stopping import STOPS
 from toolkit.upsampler import Upsampler
 

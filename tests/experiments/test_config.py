@@ -11,8 +11,9 @@ import pytest
 
 from experiments import config
 from experiments.__main__ import run
-from experiments.config import ConfigError, RunSpec
+from experiments.config import ConfigError
 from experiments.grid import Grid
+from experiments.spec import RunSpec
 
 GOOD = """
 scale = 2

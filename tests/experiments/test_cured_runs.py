@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load
 
 from experiments import config
-from experiments.config import ConfigError, RunSpec
+from experiments.config import ConfigError
 from experiments.grid import Grid
+from experiments.spec import RunSpec
 from experiments.store import Store
 
 CURES = (

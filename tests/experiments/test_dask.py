@@ -20,9 +20,9 @@ import pytest
 
 from experiments import runner
 from experiments.__main__ import run
-from experiments.config import RunSpec
 from experiments.executors import is_lost_worker
 from experiments.session import Session
+from experiments.spec import RunSpec
 from experiments.store import Store
 
 distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")

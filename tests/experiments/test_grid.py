@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from experiments import config
-from experiments.config import Config, ConfigError, RunSpec
+from experiments.config import Config, ConfigError
 from experiments.grid import Grid, matches
+from experiments.spec import RunSpec
 from toolkit import catalog
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from experiments import group_task, keeper, runner
-from experiments.config import RunSpec
 from experiments.executors import InlineExecutor
 from experiments.runner import Call
+from experiments.spec import RunSpec
 from experiments.store import Store, StoreError
 from toolkit.training.choice import Choice
 

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from experiments import config, keeper, provenance, task
-from experiments.config import RunSpec
 from experiments.grid import Grid
+from experiments.spec import RunSpec
 from experiments.store import Store
 from experiments.task import Place, train_run
 

@@ -14,6 +14,7 @@ from experiments import config
 from experiments.__main__ import run
 from experiments.grid import Grid
 from experiments.session import Session
+from experiments.spec import RunSpec
 
 Command = Callable[..., int]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,7 @@ def test_shards_share_out_the_grid(count: int, tmp_path: Path) -> None:
 def test_a_seed_that_was_copied_in_gives_the_id_of_one_that_was_validated(tmp_path: Path) -> None:
     path = PROJECT / "configs" / "quick.toml"
     for spec in (each.spec for each in Grid(config.read(path), str(path))):
-        again: Any = config.RunSpec.model_validate_json(spec.canonical)
+        again: Any = RunSpec.model_validate_json(spec.canonical)
         assert (again, again.id) == (spec, spec.id)
 
 

@@ -10,7 +10,7 @@ import torch
 from analysis import streaming
 from analysis.spectra import mean_power
 from experiments import build
-from experiments.config import RunSpec
+from experiments.spec import RunSpec
 from experiments.store import Store, StoreError
 from experiments.streaming import reconstructions
 
