@@ -192,7 +192,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "cpu.json")
     parser.add_argument("--busy", action="store_true", help="Leave out what a busy machine falsifies: wall times.")
     arguments = parser.parse_args()
-    from benchmarks import report, timing
+    from benchmarks import report, report_cpu, timing
 
     busy = " --busy" if arguments.busy else ""
     results: dict[str, Any] = {"command": f"python benchmarks/cpu.py --steps {arguments.steps}{busy}"}
@@ -203,7 +203,7 @@ def main() -> int:
         results |= part()
         timing.write(arguments.output, results)  # a part that fails loses none of those before it
         timing.say(f"{time.perf_counter() - began:.0f} s")
-    print(report.cpu_table(results))
+    print(report_cpu.table(results))
     if arguments.output.parent == ROOT / "benchmarks":
         report.main()
     return 0
