@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from experiments.factory import example, load_model, load_weights, user_code
+from experiments.options import FILE, PICTURES, as_json, output_file
 
 if TYPE_CHECKING:
     from analysis.audit_report import Report
-
-PICTURES = (".png", ".pdf", ".svg")
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -37,8 +35,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--spatial-dims", type=click.IntRange(1, 3), help="Spatial axes, where shapes do not tell.  [default: from shapes]"
 )
-@click.option("--picture", type=FILE, metavar="FILE.png", help="Draw the report, as .png, .pdf or .svg.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@output_file("--picture", kinds=PICTURES, metavar="FILE.png", help="Draw the report, as .png, .pdf or .svg.")
+@as_json
 def audit(
     factory: str,
     shapes: tuple[str, ...],
@@ -54,8 +52,6 @@ def audit(
 
     Exit 0: clean; 1: over the limit; 2: it could not be audited, or the model enlarges nothing.
     """
-    if picture is not None and picture.suffix not in PICTURES:
-        raise ValueError(f"--picture: expected a name that ends in {', '.join(PICTURES)}, got {picture}")
     report = _report(factory, shapes, weights, fail_over, spatial_dims)
     if not report.layers:
         unused = f" Never executed: {', '.join(report.unused)}." if report.unused else ""

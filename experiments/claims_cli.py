@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.options import as_json, results_folder
+
 if TYPE_CHECKING:
     from experiments.judging import Docket
 
@@ -33,9 +35,7 @@ IN_FULL = 3
     type=click.IntRange(0, 1024),
     help="Worker processes; 0 works in this one.  [default: one per core]",
 )
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
-)
+@results_folder()
 @click.option("--again", is_flag=True, help="Judge anew what already has a verdict of the present code.")
 @click.option(
     "--publish",
@@ -43,7 +43,7 @@ IN_FULL = 3
     help="Also write paper/data/claims and docs/claims.md, which are committed; needs --budget full.",
 )
 @click.option("--check", is_flag=True, help="Exit 4 if a verdict differs from the committed one; needs --budget full.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@as_json
 def claims(
     names: tuple[str, ...],
     budget: str,

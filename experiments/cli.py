@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.options import as_json, strict, study_options, working_options
+from experiments.options import as_json, output_file, strict, study_options, working_options
 
 if TYPE_CHECKING:
     from experiments.session import Session
@@ -38,20 +38,7 @@ ELSEWHERE = {
 }
 
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-
-
-def _replaceable(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse to put a file in the place of a device, a pipe or a socket."""
-    if path == Path():
-        raise ValueError("--output: expected the name of a PDF, got an empty one")
-    if path is not None and path.exists() and not path.is_file():
-        raise ValueError(f"--output: expected a regular file or a new name, got {path}; choose another name")
-    return path
-
-
-output = click.option("--output", type=FILE, callback=_replaceable, help="PDF.  [default: paper/checkerscope.pdf]")
+output = output_file("--output", help="PDF.  [default: paper/checkerscope.pdf]")
 
 
 class _LazyGroup(click.Group):

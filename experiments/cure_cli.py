@@ -14,6 +14,7 @@ import click
 
 from experiments.cure_subjects import Subject, of_model, of_run
 from experiments.factory import user_code
+from experiments.options import FILE, as_json, output_file, results_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,24 +52,13 @@ class _Options:
 @click.option("--input", "shape", metavar="N,C,H,W", help="Shape of the inputs to compare on, N >= 2; a model only.")
 @click.option(
     "--weights",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="State dict of the model: safetensors, or a file that torch loads with weights_only=True.",
 )
 @click.option("--metric", metavar="MODULE:FUNCTION", help="Your own number of a model, more is better.")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.safetensors",
-    help="Where the cured weights go, folded into plain layers.",
-)
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where runs are looked for by their id.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@output_file("--output", metavar="FILE.safetensors", help="Where the cured weights go, folded into plain layers.")
+@results_folder("Where runs are looked for by their id.")
+@as_json
 def cure(
     subject: str,
     shape: str | None,

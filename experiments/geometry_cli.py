@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from experiments.factory import load_model
+from experiments.options import PICTURES, as_json, output_file
 
 if TYPE_CHECKING:
     from toolkit.geometry import Axis
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 POSITIVE = click.IntRange(1, 1_000_000)
 NATURAL = click.IntRange(0, 1_000_000)
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
 
 @click.group()
@@ -76,7 +74,7 @@ def solve(input_size: int, output_size: int | None, limit: int, as_json: bool, *
 @click.option("-n", "--length", type=click.IntRange(1, 64), default=6, show_default=True, help="Inputs on the line.")
 @click.option("--dims", type=click.IntRange(1, 2), default=1, show_default=True, help="Draw a line or an area.")
 @click.option("--gradient", is_flag=True, help="Count the gradient's paths through strided convolutions instead.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also draw a PNG, PDF or SVG.")
+@output_file("--output", kinds=PICTURES, help="Also draw a PNG, PDF or SVG.")
 @as_json
 def overlap(
     layers: tuple[str, ...], length: int, dims: int, gradient: bool, output: Path | None, as_json: bool
@@ -245,14 +243,9 @@ def _picture(counts: Any, path: Path) -> None:
         axes.set(xlabel="output column (pixels)", ylabel="output row (pixels)", aspect="equal")
         axes.invert_yaxis()
         figure.colorbar(area, label="taps")
-    try:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=path.suffix[1:] or "png", dpi=200)
-        write(path, buffer.getvalue())
-    except (ValueError, OSError) as error:
-        raise click.UsageError(f"--output {path}: {error}") from error
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:], dpi=200)
+    write(path, buffer.getvalue())
 
 
 def _columns(rows: list[dict[str, Any]]) -> str:

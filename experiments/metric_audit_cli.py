@@ -6,19 +6,15 @@ from pathlib import Path
 
 import click
 
+from experiments.options import results_folder
+
 STUDY = "metric_audit"
 
 
 @click.command("metric-audit")
 @click.option("--draws", type=click.IntRange(2, 1000), default=20, show_default=True, help="Image sets per level.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the sets and the noise.")
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Results folder.",
-)
+@results_folder()
 @click.option("--publish", is_flag=True, help="Also write paper/data/metric_audit, which is committed.")
 def metric_audit(draws: int, seed: int, results: Path, publish: bool) -> None:
     """Inject grids, replicas, blur, noise and blocking into photographs and see which measure notices what.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+#: What pictures can be drawn as.
+PICTURES = (".png", ".pdf", ".svg")
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
@@ -15,18 +20,50 @@ strict = click.option(
 )
 
 
+def results_folder(said: str = "Results folder.") -> Callable[..., Any]:
+    """Return the option for the folder that holds all studies."""
+    return click.option(
+        "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help=said
+    )
+
+
+def output_file(name: str, *, kinds: tuple[str, ...] = (), **how: Any) -> Callable[..., Any]:
+    """Return the option for a file that a command writes at its end; what cannot be written is refused at once.
+
+    Args:
+        name: Of the option.
+        kinds: How the file's name may end; by default as it likes.
+        how: More of `click.option`.
+    """
+
+    def check(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None:
+            _refuse_unwritable(name, path)
+            if kinds and path.suffix not in kinds:
+                raise ValueError(f"{name}: expected a name that ends in {', '.join(kinds)}, got {path}")
+        return path
+
+    return click.option(name, type=FILE, callback=check, **how)
+
+
+def _refuse_unwritable(name: str, path: Path) -> None:
+    if path == Path():
+        raise ValueError(f"{name}: expected the name of a file, got an empty one")
+    if path.exists() and not path.is_file():  # renaming a file to it would replace a device, a pipe or a socket
+        raise ValueError(f"{name}: expected a regular file or a new name, got {path}; choose another name")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"{name}: {folder}: not writable ({error.strerror}); choose another folder") from None
+
+
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a config argument and the options that every study command has."""
     options = [
-        click.argument("config", type=click.Path(dir_okay=False, path_type=Path)),
+        click.argument("config", type=FILE),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a config value."),
-        click.option(
-            "--results",
-            type=click.Path(path_type=Path),
-            default=Path("results"),
-            show_default=True,
-            help="Results folder.",
-        ),
+        results_folder(),
     ]
     for option in reversed(options):
         command = option(command)
