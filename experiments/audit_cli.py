@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from analysis.audit_report import Report
 
 
-@click.command()
+@click.command(short_help="Find the layer of a model that makes a grid.")
 @click.argument("factory", metavar="MODULE:FACTORY")
 @click.option(
     "--input",

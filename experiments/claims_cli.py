@@ -21,7 +21,7 @@ BUDGETS = ("smoke", "full")
 IN_FULL = 3
 
 
-@click.command("claims")
+@click.command("claims", short_help="Judge what the literature says: holds, partly or fails.")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--budget",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def _open(config: Path, overrides: tuple[str, ...], results: Path, **how: Any) -
     return Session.open(config, overrides, results, **how)
 
 
-@cli.command("list")
+@cli.command("list", short_help="List components, or configs, without importing them.")
 @click.argument("kind", type=click.Choice([*KINDS, "configs"]), required=False)
 @as_json
 def list_components(kind: str | None, as_json: bool) -> None:
@@ -85,10 +86,10 @@ def list_components(kind: str | None, as_json: bool) -> None:
     from toolkit import catalog
 
     if kind is None:
-        rows: list[dict[str, Any]] = [{"kind": k, "components": len(catalog.names(p))} for k, p in KINDS.items()]
-        _table(rows, as_json)
+        counts = {**{k: len(catalog.names(p)) for k, p in KINDS.items()}, "configs": len(_configs())}
+        _table([{"kind": k, "components": count} for k, count in counts.items()], as_json)
     elif kind == "configs":
-        _table([{"name": p.as_posix(), "label": _headline(p)} for p in sorted(Path("configs").glob("*.toml"))], as_json)
+        _table([{"name": path.as_posix(), "label": _question(path)} for path in _configs()], as_json)
     else:
         described = catalog.describe(KINDS[kind])
         if as_json:
@@ -135,7 +136,7 @@ def _dry_run(config: Path, overrides: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-@cli.command()
+@cli.command(short_help="Count the runs of CONFIG that are done, failed or missing.")
 @study_options
 @click.option("--watch", is_flag=True, help="Repeat every two seconds until the study is complete.")
 @as_json
@@ -150,7 +151,7 @@ def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool,
     return _report_runs(session, as_json)
 
 
-@cli.command()
+@cli.command(short_help="Take the measures that finished runs of CONFIG lack.")
 @study_options
 @working_options
 @as_json
@@ -179,7 +180,7 @@ def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bo
         click.echo(folder)
 
 
-@cli.command()
+@cli.command(short_help="Draw the figures, build the tables, compile the PDF.")
 @study_options
 @output
 @click.option("--check", is_flag=True, help="Compare the numbers with the committed ones; exit 4 if they differ.")
@@ -200,7 +201,7 @@ def paper(config: Path, overrides: tuple[str, ...], results: Path, output: Path 
     return 0
 
 
-@cli.command()
+@cli.command(short_help="Train, measure, collect, draw, compile: all of it.")
 @study_options
 @working_options
 @strict
@@ -227,7 +228,7 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
     return 3 if failures or session.progress().failed else 0
 
 
-@cli.command()
+@cli.command(short_help="Check every stored file under FOLDER against its digest.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("results"))
 @as_json
 def verify(folder: Path, as_json: bool) -> int:
@@ -241,7 +242,7 @@ def verify(folder: Path, as_json: bool) -> int:
     else:
         for line in problems:
             click.echo(terminal.fit(line))
-        click.echo(f"{checked} files checked, {len(problems)} problems")
+        click.echo(f"{checked} files checked, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
     return 1 if problems else 0
 
 
@@ -258,9 +259,14 @@ def _report_runs(session: Session, as_json: bool) -> int:
     return 3 if state.failed else 0
 
 
-def _headline(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.lstrip("# ").removeprefix("Question").strip()
+def _configs() -> list[Path]:
+    return sorted(Path("configs").glob("*.toml"))
+
+
+def _question(path: Path) -> str:
+    """Return the question at the head of a config: the first comment, up to the next word at the margin."""
+    found = re.match(r"# *(?:Question +)?(.*(?:\n# {3,}.*)*)", path.read_text(encoding="utf-8"))
+    return re.sub(r"\s*\n# *", " ", found[1]) if found else ""
 
 
 def _json(value: Any) -> None:

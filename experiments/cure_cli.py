@@ -37,7 +37,7 @@ class _Options:
     learning_rate: float | None
 
 
-@click.command()
+@click.command(short_help="Apply a remedy to a trained model and compare.")
 @click.argument("subject", metavar="RUN_OR_MODEL")
 @click.option("--remedy", required=True, metavar="NAME", help="A name of `checkerscope list remedies`.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the remedy, as order=1.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from math import prod
@@ -128,18 +129,19 @@ def _few(keys: list[str]) -> str:
 MAX_NUMBERS = 2**31
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """Return the lengths that `1,3,64,64` lists.
+def parse_shape(text: str, option: str = "--input") -> tuple[int, ...]:
+    """Return the lengths that `1,3,64,64` lists, or `1x3x64x64`.
 
     Raises:
         ValueError: If it lists anything but whole numbers above 0, or a shape that fits into no memory.
     """
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in re.split("[,x]", text)]
     if not all(part.isdecimal() and len(part) < 20 and int(part) > 0 for part in parts):
-        raise ValueError(f"--input: expected batch, channels and sides such as 1,3,64,64, got {text[:80]!r}")
+        wanted = "batch, channels and sides such as 1,3,64,64" if option == "--input" else "sides such as 64,64"
+        raise ValueError(f"{option}: expected {wanted}, got {text[:80]!r}")
     lengths = tuple(map(int, parts))
     if prod(lengths) > MAX_NUMBERS:
-        raise ValueError(f"--input: expected at most {MAX_NUMBERS} numbers, got {text!r}; use smaller sides")
+        raise ValueError(f"{option}: expected at most {MAX_NUMBERS} numbers, got {text!r}; use smaller sides")
     return lengths
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.factory import load_model
+from experiments.factory import load_model, parse_shape
 from experiments.options import PICTURES, as_json, output_file
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ POSITIVE = click.IntRange(1, 1_000_000)
 NATURAL = click.IntRange(0, 1_000_000)
 
 
-@click.group()
+@click.group(short_help="Sizes, configurations and overlap of upsampling layers.")
 def geometry() -> None:
     """Sizes of transposed convolutions, which configurations fit, how taps overlap, shapes through a network."""
 
 
-@geometry.command()
+@geometry.command(short_help="What a transposed convolution makes of INPUT_SIZE.")
 @click.argument("input_size", type=POSITIVE)
 @click.option("-k", "--kernel-size", type=POSITIVE, required=True, help="Taps.")
 @click.option("-s", "--stride", type=POSITIVE, default=1, show_default=True, help="Distance of inputs in the output.")
@@ -46,7 +46,7 @@ def size(input_size: int, as_json: bool, **parameters: int) -> None:
     click.echo("exact: every n becomes s n" if axis.is_exact else "not exact: other lengths are not enlarged s times")
 
 
-@geometry.command()
+@geometry.command(short_help="Configurations that map INPUT_SIZE to OUTPUT_SIZE.")
 @click.argument("input_size", type=POSITIVE)
 @click.argument("output_size", type=POSITIVE, required=False)
 @click.option("--scale", type=POSITIVE, help="Instead of OUTPUT_SIZE: enlarge every length exactly so many times.")
@@ -69,7 +69,7 @@ def solve(input_size: int, output_size: int | None, limit: int, as_json: bool, *
     click.echo("Even is not clean: of random weights' energy, 1 - 1/s^2 is a grid all the same.")
 
 
-@geometry.command()
+@geometry.command(short_help="Count the taps that reach every output of layers.")
 @click.argument("layers", nargs=-1, required=True, metavar="KxS...")
 @click.option("-n", "--length", type=click.IntRange(1, 64), default=6, show_default=True, help="Inputs on the line.")
 @click.option("--dims", type=click.IntRange(1, 2), default=1, show_default=True, help="Draw a line or an area.")
@@ -99,10 +99,10 @@ def overlap(
     click.echo("largest over smallest: " + ", ".join(f"{value:.4g} in {key}" for key, value in ratios.items()))
 
 
-@geometry.command()
+@geometry.command(short_help="Follow the shapes; mark the first layer of a wrong size.")
 @click.argument("factory", metavar="MODULE:FACTORY")
-@click.option("--input", "shape", default="1x3x64x64", show_default=True, metavar="NxCxHxW", help="Input shape.")
-@click.option("--target", metavar="HxW", help="Size that the result should have.")
+@click.option("--input", "shape", default="1,3,64,64", show_default=True, metavar="N,C,H,W", help="Input shape.")
+@click.option("--target", metavar="H,W", help="Size that the result should have.")
 @as_json
 def trace(factory: str, shape: str, target: str | None, as_json: bool) -> int:
     """Show the shapes through a network and mark the first layer of a wrong size.
@@ -114,13 +114,9 @@ def trace(factory: str, shape: str, target: str | None, as_json: bool) -> int:
 
     from toolkit.trace import trace as follow
 
-    lengths, wanted = _shape("--input", shape), _shape("--target", target) if target else None
+    lengths, wanted = parse_shape(shape), parse_shape(target, "--target") if target else None
     model = load_model(factory)
-    try:
-        example = torch.zeros(lengths)
-    except RuntimeError as error:
-        raise click.UsageError(f"--input {shape}: {str(error).splitlines()[0]}") from error
-    found = _asked(lambda: follow(model, example, target=wanted))
+    found = _asked(lambda: follow(model, torch.zeros(lengths), target=wanted))
     if as_json:
         _json(_trace_document(found))
     else:
@@ -155,13 +151,6 @@ def _shortest(axes: list[Axis]) -> int:
     for axis in reversed(axes):
         length = (length - 1) * axis.stride + axis.extent
     return length
-
-
-def _shape(option: str, text: str) -> tuple[int, ...]:
-    lengths = text.split("x")
-    if not all(part.isdecimal() and int(part) > 0 for part in lengths):
-        raise click.UsageError(f"{option}: expected positive lengths with x between them, got {text!r}")
-    return tuple(map(int, lengths))
 
 
 def _facts(axis: Axis) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 from experiments.options import study_options
 
 
-@click.command("slurm-script")
+@click.command("slurm-script", short_help="Print a job array for plain Slurm.")
 @study_options
 @click.option("--jobs", type=click.IntRange(1), default=8, show_default=True, help="Size of the job array.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores of each job.")

@@ -11,7 +11,7 @@ from experiments.options import results_folder
 STUDY = "metric_audit"
 
 
-@click.command("metric-audit")
+@click.command("metric-audit", short_help="Hold every measure against defects of known level.")
 @click.option("--draws", type=click.IntRange(2, 1000), default=20, show_default=True, help="Image sets per level.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the sets and the noise.")
 @results_folder()

@@ -68,7 +68,7 @@ def build(
     os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
     drawn: list[Path] = []
     built: list[Path] = []
-    skipped: list[str] = []
+    skipped: dict[str, list[str]] = {}
     for package, make, made in (
         ("analysis.figures", _figure, drawn),
         ("analysis.tables", _table, built),
@@ -78,14 +78,15 @@ def build(
             lacking = [need for need in _needs(package, name) if not records.has(need)]
             if lacking:
                 if all("." in need for need in lacking):  # a metric; a table belongs to a study of its own
-                    skipped.append(f"{name}: the records have no {', '.join(lacking)}")
+                    skipped.setdefault(", ".join(lacking), []).append(name)
                 continue
             report(name)
             made += make(catalog.load(package, name), records, target / name)
     numbers = folder / "numbers" / f"{records.study}.json"
     captions = {path.stem: catalog.load(package_of(path), path.stem).CAPTION for path in (*drawn, *built)}
     files.write(numbers, files.to_json({**study_numbers(records), "captions": captions}))
-    return Output(tuple(drawn), tuple(built), numbers, tuple(skipped))
+    said = (f"{', '.join(names)}: the records have no {lacking}" for lacking, names in skipped.items())
+    return Output(tuple(drawn), tuple(built), numbers, tuple(said))
 
 
 def _needs(package: str, name: str) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def _show(records: Any, folder: Path, made: paper.Output, pdf: Path) -> None:
 
     click.echo(terminal.columns(main_results.brief(records)))
     for line in made.skipped:
-        click.echo(f"left out: {line}", err=True)
+        click.echo(f"not drawn: {line}", err=True)
     figures = made.numbers.parent.parent / "figures" / records.study
     click.echo("")
     for label, path in {"PDF": pdf, "figures": figures, "CSV": folder / "values.csv"}.items():

@@ -32,6 +32,6 @@ def check(budget: str) -> Verdict:
         numbers,
         setting(steps, seeds) + " `ratio` is the tone per distance from 0.5, beyond [0, 1] over inside: 1 is a tone in"
         " proportion to the level, as a linear network would have. It holds for an arm if the interval lies above 1.",
-        "The tone beyond the training range grows about in proportion to the level's distance, or less: what looks"
-        " like a failure out of distribution is mostly scale.",
+        "No arm shows a tone beyond the training range that grows faster than the level's distance. Where the interval"
+        " lies below 1, what looks like a failure out of distribution is mostly scale; elsewhere it is undecided.",
     )

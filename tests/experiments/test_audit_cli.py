@@ -139,7 +139,7 @@ def test_weights_that_do_not_fit_say_how(state: object, message: str, capsys: py
         (["audited_models:number", "--input", "1,3,16,16"], "expected an nn.Module, got int"),
         (["audited_models", "--input", "1,3,16,16"], "expected MODULE:FACTORY"),
         (["no_such_module_here:f", "--input", "1,3,16,16"], "No module named"),
-        (["audited_models:dirty", "--input", "1x3"], "expected batch, channels and sides"),
+        (["audited_models:dirty", "--input", "1;3"], "expected batch, channels and sides"),
         (["audited_models:dirty", "--input", "1,3,0,4"], "expected batch, channels and sides"),
         (["audited_models:dirty", "--input", "1,3,4@x"], "expected a whole number after @"),
         (["audited_models:dirty", "--input", "1,3,4@" + "9" * 30], "expected a whole number after @"),

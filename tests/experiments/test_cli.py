@@ -118,7 +118,7 @@ def test_list_shows_a_file_that_cannot_be_read_as_skipped(
             "--output: expected a regular file or a new name, got /dev/null",
         ),
         (["study", SMOKE, "--output", "{pipe}"], 2, "pipe; choose another name"),
-        (["study", SMOKE, "--output", "{file}/a.pdf"], 2, "file: not writable (Not a directory); choose another folder"),
+        (["study", SMOKE, "--output", "{file}/a.pdf"], 2, "file: not writable (Not a directory); choose another"),
         (["study", SMOKE, "--output", "/proc/x/a.pdf"], 2, "--output: /proc: not writable"),
         (["audit", "no:model", "--input", "1,3,8,8", "--picture", "{pipe}"], 2, "pipe; choose another name"),
         (["cure", "no:model", "--remedy", "fold", "--output", "{pipe}"], 2, "pipe; choose another name"),

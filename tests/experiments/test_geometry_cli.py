@@ -78,7 +78,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("models")
 def test_trace() -> None:
-    assert "all sizes fit; the result is 1x3x16x16" in run("trace", "my_models:good", "--input", "1x3x16x16")
+    assert "all sizes fit; the result is 1x3x16x16" in run("trace", "my_models:good", "--input", "1,3,16,16")
     arguments = ["trace", "my_models:bad", "--input", "1x3x16x16", "--target", "16x16"]
     result = CliRunner().invoke(geometry, arguments, standalone_mode=False)
     assert result.return_value == 1
@@ -109,8 +109,9 @@ REFUSED = [
     ("trace my_models:number", "my_models:number: TypeError"),
     ("trace my_models:leaves", "my_models:leaves: SystemExit: 0"),
     ("trace builtins:int", "builtins:int: expected an nn.Module, got int"),
-    ("trace my_models:good --input 1x3x-4", "--input: expected positive lengths with x between them, got '1x3x-4'"),
-    ("trace my_models:good --input 1x1000000x1000000x1000000", "--input 1x1000000x1000000x1000000: "),
+    ("trace my_models:good --input 1x3x-4", "expected batch, channels and sides such as 1,3,64,64, got '1x3x-4'"),
+    ("trace my_models:good --input 1x1000000x1000000x1000000", "--input: expected at most 2147483648 numbers"),
+    ("trace my_models:good --target 1x", "--target: expected sides such as 64,64, got '1x'"),
     ("trace my_models:good --target 16", "target: expected 2 lengths, got (16,)"),
 ]
 

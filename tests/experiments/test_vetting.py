@@ -210,3 +210,13 @@ def test_a_bad_component_ends_the_command_before_anything_is_trained(
     assert checkerscope("run", tiny) == 2
     assert "error: Nearest + conv: planted.py:18: SystemExit: 0" in capsys.readouterr().err
     assert not list((tmp_path / "results").rglob("run.json"))
+
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_arm_of_every_config_can_be_trained(path: Path) -> None:
+    arms = {run.arm: run.spec for run in Grid(config.read(path, ("images.size=32",)), str(path))}
+    for arm, spec in arms.items():
+        vetting.vet(spec, arm)

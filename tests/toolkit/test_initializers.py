@@ -286,13 +286,13 @@ PAIRS = [
     pytest.param(u, i, id=f"{u}-{i}")
     for u in UPSAMPLERS
     for i in INITIALIZERS
-    if set(UPSAMPLERS[u].flags["layouts"]) <= set(INITIALIZERS[i].flags["layouts"])
+    if set(UPSAMPLERS[u].flags.get("layouts", ())) <= set(INITIALIZERS[i].flags["layouts"])
 ]
 REFUSED = [
     pytest.param(u, i, id=f"{u}-{i}")
     for u in UPSAMPLERS
     for i in INITIALIZERS
-    if not set(UPSAMPLERS[u].flags["layouts"]) <= set(INITIALIZERS[i].flags["layouts"])
+    if not set(UPSAMPLERS[u].flags.get("layouts", ())) <= set(INITIALIZERS[i].flags["layouts"])
 ]
 
 
