@@ -14,6 +14,7 @@ import click
 from experiments.options import as_json, output_file, strict, study_options, working_options
 
 if TYPE_CHECKING:
+    from experiments.collect import Progress
     from experiments.session import Session
 
 KINDS = {
@@ -119,7 +120,9 @@ def run(
     session = _open(config, overrides, results, **how)
     with contextlib.closing(session):
         failures = session.train(allow_large=yes)
-    return _report_runs(session, as_json) or (3 if failures else 0)
+    state = session.progress()
+    _report_runs(session, state, as_json)
+    return 3 if failures or _lacks(session, state) else 0
 
 
 def _dry_run(config: Path, overrides: tuple[str, ...], as_json: bool) -> int:
@@ -148,7 +151,9 @@ def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool,
     while watch and not session.progress().is_complete:
         click.echo(session.status_line(), err=True)
         time.sleep(2)
-    return _report_runs(session, as_json)
+    state = session.progress()
+    _report_runs(session, state, as_json)
+    return 3 if state.failed else 0
 
 
 @cli.command(short_help="Take the measures that finished runs of CONFIG lack.")
@@ -216,16 +221,16 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
     with contextlib.closing(session):
         failures = session.train(allow_large=yes)
         failures += session.measure()
-    if session.shard.count == 1:
+    for line in failures:
+        click.echo(f"failed: {line}", err=True)
+    if session.shard.count > 1:
+        click.echo(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
+    elif session.has_finished():
         from experiments import publishing
 
         publishing.save_records(session, publish=False)
         publishing.publish(session, output, collected=True)
-    else:
-        click.echo(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
-    for line in failures:
-        click.echo(f"failed: {line}", err=True)
-    return 3 if failures or session.progress().failed else 0
+    return 3 if failures or _lacks(session, session.progress()) else 0
 
 
 @cli.command(short_help="Check every stored file under FOLDER against its digest.")
@@ -246,8 +251,12 @@ def verify(folder: Path, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-def _report_runs(session: Session, as_json: bool) -> int:
-    state = session.progress()
+def _lacks(session: Session, state: Progress) -> bool:
+    """Return whether a run failed, or is not there although this session was to see to it."""
+    return bool(state.failed or (state.missing and session.shard.count == 1))
+
+
+def _report_runs(session: Session, state: Progress, as_json: bool) -> None:
     if as_json:
         _json({**state.__dict__, "complete": state.is_complete})
     else:
@@ -256,7 +265,6 @@ def _report_runs(session: Session, as_json: bool) -> int:
             click.echo(f"damaged: {line}")
         for line in state.failures:
             click.echo(f"failed: {line}")
-    return 3 if state.failed else 0
 
 
 def _configs() -> list[Path]:

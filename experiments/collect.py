@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.records import VALUE_COLUMNS, Records
-from experiments import continuity, disk
+from experiments import continuity, disk, provenance
 from experiments import store as files
 from experiments.grid import Grid, Run, name_of
 from experiments.manifest import PLAIN_NAME
@@ -63,7 +63,10 @@ def progress(runs: Iterable[Run], store: Store) -> Progress:
     counts = {"done": 0, "diverged": 0, "failed": 0}
     damaged: list[str] = []
     failures: list[str] = []
+    bases: set[str] = set()
     for total, run in enumerate(runs, 1):  # noqa: B007
+        if run.spec.base is not None:  # which a cure starts from, whether it is a run of the grid or not
+            bases.add(run.spec.base.id)
         if (name := run.spec.id) not in strangers:
             continue
         strangers.remove(name)
@@ -78,7 +81,7 @@ def progress(runs: Iterable[Run], store: Store) -> Progress:
         **counts,
         missing=total - sum(counts.values()),
         damaged=tuple(damaged),
-        strangers=tuple(sorted(strangers)),
+        strangers=tuple(sorted(strangers - bases)),
         failures=tuple(failures),
     )
 
@@ -89,7 +92,8 @@ def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: 
     Args:
         grid: The study's runs.
         store: Where they are.
-        gap: Told of every measure of a finished run that is not there, in one line each.
+        gap: Told of every measure of a finished run that is not there, or not as the config asks for it, in one line
+            each.
 
     Raises:
         StoreError: If no run is committed, or runs of one image source saw different images.
@@ -108,12 +112,13 @@ def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: 
         machine.append(_machine(key, store))
         for name in grid.config.measure.measures:
             stored = store.load_measure(key, name)
-            if stored is not None:
+            otherwise = stored and _otherwise(stored[0].get("stamp"), run, name, grid.config.measure.asked)
+            if stored is not None and not otherwise:
                 values += _values(key, stored[0])
                 if record["status"] == "done":
                     _gather(arrays, run.arm, record["steps"], stored[1])
             elif record["kept"]:
-                gap(f"{key}: {name}: not measured, or damaged")
+                gap(f"{key}: {name}: {otherwise or 'not measured, or damaged'}")
     if not rows:
         raise StoreError(f"{store.root}: no finished run to collect; start with: checkerscope run CONFIG")
     return Records(
@@ -125,6 +130,15 @@ def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: 
         study=grid.config.study.name,
         question=grid.config.study.question,
     )
+
+
+def _otherwise(stamp: Any, run: Run, measure: str, asked: dict[str, int]) -> str:
+    """Return in what a measure was taken otherwise than asked, or nothing: no table mixes two ways."""
+    wanted, found = provenance.measure_stamp(run.spec, measure, asked), stamp if isinstance(stamp, dict) else {}
+    for key, value in asked.items():
+        if found.get(key) != value:
+            return f"taken with {key} = {found.get(key)}, the config says {value}; take it again: checkerscope measure"
+    return "" if found == wanted else "taken by other code; take it again: checkerscope measure"
 
 
 def units(measures: Iterable[str]) -> dict[str, str]:
@@ -276,7 +290,8 @@ def differences(fresh: Records, committed: Records) -> list[str]:
     for _, row in joined[~same | (joined["_merge"] != "both")].iterrows():
         where = f"{row['run']} step {row['step']} {row['metric']}"
         lines.append(f"{where}: {row['value']!r} here, {row['value committed']!r} committed")
-    return lines + _other_runs(fresh.runs, committed.runs) + _other_arrays(fresh.arrays, committed.arrays)
+    written = _read_csv(_csv(fresh.runs))  # numbers as a file gives them back
+    return lines + _other_runs(written, committed.runs) + _other_arrays(fresh.arrays, committed.arrays)
 
 
 def _other_runs(fresh: pd.DataFrame, committed: pd.DataFrame) -> list[str]:

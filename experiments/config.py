@@ -19,6 +19,8 @@ from toolkit import catalog
 
 #: A config is a page of text; anything larger is a mistake or an attack, and is refused before it is parsed.
 MAX_BYTES = 256 * 1024
+#: Names of folders with a meaning of their own, in results and in paper/data.
+RESERVED = ("runs", "work", "measures", "records", "claims", "metric_audit", "calibration")
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
@@ -36,6 +38,11 @@ class Measuring(Model):
     images: int = Field(default=32, ge=1, le=100_000)
     margin: int = Field(default=16, ge=0, le=1024)
     costs: bool = False
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """What a measured number depends on besides the run and the code."""
+        return {"images": self.images, "margin": self.margin}
 
     @field_validator("measures")
     @classmethod
@@ -58,10 +65,16 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _free(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"expected a name that is not one of {', '.join(RESERVED)}, got {name!r}; choose another name")
+    return name
+
+
 class StudySpec(Model):
     """Name and purpose of a study."""
 
-    name: Annotated[str, Field(pattern=IDENTIFIER)]
+    name: Annotated[str, Field(pattern=IDENTIFIER), AfterValidator(_free)]
     question: Annotated[str, AfterValidator(_one_line)]
 
 
@@ -88,8 +101,8 @@ def read(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         ConfigError: With one line per problem, each naming the file and the key.
     """
     raw = _parse(path)
-    for override in overrides:
-        _override(raw, override)
+    for text in overrides:
+        override(raw, text)
     return validate(Config, raw, str(path))
 
 
@@ -143,7 +156,12 @@ def _parse(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
+def override(raw: dict[str, Any], text: str) -> None:
+    """Set what a `key=value` says, a value of TOML or a bare word, in place.
+
+    Raises:
+        ConfigError: If it says no such thing.
+    """
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ class _Options:
     learning_rate: float | None
 
 
+def _above_zero(ctx: click.Context, parameter: click.Parameter, rate: float | None) -> float | None:
+    if rate is not None and not 0 < rate < math.inf:
+        raise ValueError(f"--learning-rate: expected a number above 0, got {rate:g}")
+    return rate
+
+
 @click.command(short_help="Apply a remedy to a trained model and compare.")
 @click.argument("subject", metavar="RUN_OR_MODEL")
 @click.option("--remedy", required=True, metavar="NAME", help="A name of `checkerscope list remedies`.")
@@ -48,7 +55,13 @@ class _Options:
     show_default=True,
     help="Steps on the run's own training images after the cure; a run only.",
 )
-@click.option("--learning-rate", type=float, metavar="RATE", help="Of the fine-tune.  [default: the run's]")
+@click.option(
+    "--learning-rate",
+    type=float,
+    callback=_above_zero,
+    metavar="RATE",
+    help="Of the fine-tune.  [default: the run's]",
+)
 @click.option("--input", "shape", metavar="N,C,H,W", help="Shape of the inputs to compare on, N >= 2; a model only.")
 @click.option(
     "--weights",
@@ -98,24 +111,20 @@ def cure(
 
 def _settings(options: _Options) -> dict[str, Any]:
     """Return the remedy's options from KEY=VALUE texts; values as in TOML, a bare word is a string."""
-    import tomllib
-
+    from experiments.config import override
     from toolkit import catalog
 
     component = catalog.describe_one("toolkit.remedies", options.remedy)
     given: dict[str, Any] = {}
     for text in options.settings:
-        key, equals, value = text.partition("=")
+        key, equals, _ = text.partition("=")
         key = key.strip()
         if not equals:
             raise click.UsageError(f"--set {text}: expected KEY=VALUE, for example order=1")
         known = [option for option in component.options if option not in ("inputs", "targets")]  # tensors
         if key not in known:
             raise click.UsageError(f"--set {key}: {options.remedy} has none; {catalog.closest(key, known)}")
-        try:
-            given[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            given[key] = value
+        override(given, text)
     return given
 
 
@@ -165,7 +174,7 @@ def _finetuned(cured: nn.Module, run: tuple[RunSpec, Data], options: _Options) -
 
     spec, data = run
     train = build.recipe(spec)
-    rate = options.learning_rate or train.learning_rate
+    rate = train.learning_rate if options.learning_rate is None else options.learning_rate
     recipe = Recipe(options.finetune, train.batch_size, rate, loss=train.loss)
     outcome = loop.train(cured, data.inputs, recipe, seed=spec.seed)
     if outcome.status != "done":

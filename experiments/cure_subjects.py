@@ -36,12 +36,16 @@ def of_run(subject: str, results: Path, shape: str | None, weights: Path | None)
     """Return a stored run's final model with its own images.
 
     Raises:
-        click.UsageError: If there is no such run, or it did not end well.
+        click.UsageError: If there is no such run, it did not end well, or its images have changed.
+        ConfigError: If what it consists of is no longer there.
     """
+    import json
+
     from safetensors.torch import load
 
     from analysis.comparison import Examples
     from experiments import build
+    from experiments.config import validate
     from experiments.spec import RunSpec
     from experiments.store import Store
     from experiments.task import weights_name
@@ -53,9 +57,11 @@ def of_run(subject: str, results: Path, shape: str | None, weights: Path | None)
     record = store.record(folder.name)
     if record["status"] != "done":
         raise click.UsageError(f"{subject}: expected a run that is done, got {record['status']}: {record['why']}")
-    spec = RunSpec.model_validate_json(store.load(folder.name, "spec.json"))
+    spec = validate(RunSpec, json.loads(store.load(folder.name, "spec.json")), str(folder / "spec.json"))
     if spec.train.loss == "cross_entropy":
         raise click.UsageError(f"{subject}: expected a run that makes images, got a segmentation")
+    if record.get("source", "") != build.fingerprint(spec):
+        raise click.UsageError(f"{subject}: its images have changed since it was trained; put them back")
     held_out, training = build.data(spec, "test").first(COMPARED), build.data(spec, "train")
     model = build.cured(spec, build.model(spec, held_out), held_out, fit=False)
     model.load_state_dict(load(store.load(folder.name, weights_name(record["steps"]))))

@@ -108,8 +108,8 @@ class Grid:
 
     def _spec(self, chosen: dict[str, Any]) -> RunSpec:
         raw = copy.deepcopy(self._base)
-        for key, value in chosen.items():
-            # a copy: `network` and `network.width` may both be factors
+        # `network` and `network.width` may both be factors: the section first, and a copy of it
+        for key, value in sorted(chosen.items(), key=lambda item: item[0].count(".")):
             merge(raw, tuple(key.split(".")), copy.deepcopy(value), f"{self.where}: grid.{key}")
         return validate(RunSpec, raw, self.where)
 
@@ -184,6 +184,8 @@ def matches(value: Any, wanted: Any) -> bool:
         return any(matches(value, item) for item in wanted)
     if isinstance(wanted, dict) and isinstance(value, dict):
         return all(value.get(key) == part for key, part in wanted.items())
+    if isinstance(value, bool) != isinstance(wanted, bool):  # True is 1 to Python
+        return False
     return value == wanted or (isinstance(value, dict) and value.get("name") == wanted)
 
 

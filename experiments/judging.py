@@ -97,8 +97,12 @@ class Docket:
 
 
 def read_environment(path: Path) -> dict[str, Any]:
-    """Return what was recorded beside verdicts, or nothing."""
-    return json.loads(files.read(path)) if path.is_file() else {}
+    """Return what was recorded beside verdicts, or nothing: no number depends on it."""
+    try:
+        found = json.loads(files.read(path)) if path.is_file() else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def judge_claim(name: str, budget: str) -> dict[str, Any]:

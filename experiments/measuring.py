@@ -71,7 +71,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
                     failures[name] = f"{spec.id} {name} at step {step}: {failure.one_line(error)}"
     for name in due:
         if name not in failures:
-            _save(store, spec, name, found[name], {**asked, "code": provenance.measuring_code(spec, name)})
+            _save(store, spec, name, found[name], provenance.measure_stamp(spec, name, asked))
     return list(failures.values())
 
 
@@ -83,10 +83,7 @@ def architecture(spec: RunSpec, held_out: build.Data) -> torch.nn.Module:
 
 def is_measured(store: Store, spec: RunSpec, measures: tuple[str, ...], asked: dict[str, int]) -> bool:
     """Return whether every one of the measures is stored, intact and made by the present code as asked."""
-    return all(
-        store.measure_stamp(spec.id, name) == {**asked, "code": provenance.measuring_code(spec, name)}
-        for name in measures
-    )
+    return all(store.measure_stamp(spec.id, name) == provenance.measure_stamp(spec, name, asked) for name in measures)
 
 
 def _take(name: str, trial: Trial) -> dict[str, np.ndarray | float | None]:

@@ -108,6 +108,11 @@ def measuring_code(spec: RunSpec, measure: str) -> str:
     return code_of(*_components(spec), "analysis.trial", f"analysis.measures.{measure}")
 
 
+def measure_stamp(spec: RunSpec, measure: str, asked: dict[str, int]) -> dict[str, Any]:
+    """Return what is stored beside one measure's numbers of one run: they are out of date where it differs."""
+    return {**asked, "code": measuring_code(spec, measure)}
+
+
 def _components(spec: RunSpec) -> tuple[str, ...]:
     remedy = () if spec.cure is None else (f"toolkit.remedies.{spec.cure.name}",)
     return (

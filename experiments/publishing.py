@@ -22,11 +22,11 @@ def save_records(session: Session, *, publish: bool) -> list[Path]:
         ValueError: If an unfinished study is to be published.
     """
     gaps: list[str] = []
+    state = session.progress()  # before the records: what is finished meanwhile is in them, and not promised
     records = collect.collect(session.grid, session.store, gaps.append)
     folders = [session.store.root / "records"]
-    state = session.progress()
     if publish:
-        if not state.is_complete:
+        if not state.is_complete or len(records.runs) < state.total:
             raise ValueError(f"{session.status_line(state)}; finish it before --publish, with: checkerscope run")
         if gaps:
             raise ValueError(f"{gaps[0]} ({len(gaps)} in all); take them before --publish, with: checkerscope measure")
@@ -91,8 +91,8 @@ def _committed(session: Session) -> Path:
 
 
 def _records_folder(session: Session, *, collected: bool) -> Path:
-    """Return where the study's records are read from: its results if complete, else the committed data."""
-    if session.progress().is_complete:
+    """Return where the study's records are: in its results, if complete or just collected, else in paper/data."""
+    if collected or session.progress().is_complete:
         if not collected:  # what lies there may be of fewer runs, or of other measures
             save_records(session, publish=False)
         return session.store.root / "records"

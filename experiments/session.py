@@ -131,8 +131,7 @@ class Session:
         """Take the missing measures of every finished run; return one line per measure that failed."""
         from experiments.measuring import is_measured, measure_run
 
-        measures = self.grid.config.measure.measures
-        asked = {"images": self.grid.config.measure.images, "margin": self.grid.config.measure.margin}
+        measures, asked = self.grid.config.measure.measures, self.grid.config.measure.asked
         due = [
             self.store.is_complete(run.spec.id) and not is_measured(self.store, run.spec, measures, asked)
             for run in self.runs()

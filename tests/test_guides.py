@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +69,32 @@ def test_the_catalogue_reads_every_component_that_is_listed(
 
 def test_components_are_listed() -> None:
     assert {str(each.id).partition("-")[0] for each in COMPONENTS} >= {"README", "CONTRIBUTING"}
+
+
+#: Tests that a new upsampler must pass, and the file that sets how they are run.
+CONTRACT = ("tests/toolkit/test_upsampler_contract.py", "tests/toolkit/test_initializers.py", "setup.cfg")
+
+
+def test_upsamplers_that_are_listed_pass_the_contract(tmp_path: Path) -> None:
+    listed = {str(each.id): str(each.values[0]) for each in COMPONENTS if "FixedUpsampler" in str(each.values[0])}
+    assert set(listed) == {"README-1", "CONTRIBUTING-1"}
+    shutil.copytree(PROJECT / "toolkit", tmp_path / "toolkit", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests" / "toolkit").mkdir(parents=True)
+    for name in CONTRACT:
+        shutil.copy(PROJECT / name, tmp_path / name)
+    for name, file in (("README-1", "nearest_blur"), ("CONTRIBUTING-1", "nearest_blur_again")):
+        (tmp_path / "toolkit" / "upsamplers" / f"{file}.py").write_text(listed[name], encoding="utf-8")
+    options = ["-k", "nearest_blur", "-p", "no:cacheprovider", "--color=no"]
+    addopts = "addopts=--import-mode=importlib --strict-markers -q"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *CONTRACT[:2], *options, "-o", addopts],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"^(\d+) passed", done.stdout, re.M)
+    assert passed is not None, done.stdout
+    assert int(passed[1]) >= 20
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)

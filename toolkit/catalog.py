@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
+#: Names up to this many are listed in a message.
+MOST_NAMES = 40
 
 
 class UnknownName(ValueError):
@@ -75,11 +77,12 @@ def names(package: str) -> tuple[str, ...]:
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest known name and lists all of them."""
+    """Return a hint that names the nearest known name and lists all of them, or the first ones of very many."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    return f"{meant}known: {', '.join(known) if known else 'none'}"
+    shown = known if len(known) <= MOST_NAMES else [*known[:8], f"... ({len(known)} in all)"]
+    return f"{meant}known: {', '.join(shown) if shown else 'none'}"
 
 
 def find(package: str, name: str) -> Path:

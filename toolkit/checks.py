@@ -27,7 +27,7 @@ def integer(subject: str, value: Any, *, minimum: int = 1, maximum: int | None =
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or value < minimum or (maximum is not None and value > maximum):
         end = "" if maximum is None else f" to {maximum}"
-        raise mismatch(subject, f"an integer from {minimum}{end}", repr(value), fix)
+        raise mismatch(subject, f"an integer from {minimum}{end}", repr(value)[:80], fix)
     return int(value)
 
 
@@ -50,7 +50,7 @@ def choice(subject: str, value: Any, allowed: Iterable[Any], fix: str = "") -> A
     """
     allowed = tuple(allowed)
     if value not in allowed:
-        raise mismatch(subject, "one of " + ", ".join(map(repr, allowed)), repr(value), fix)
+        raise mismatch(subject, "one of " + ", ".join(map(repr, allowed)), repr(value)[:80], fix)
     return value
 
 

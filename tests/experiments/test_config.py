@@ -113,6 +113,7 @@ BAD: dict[str, tuple[Callable[[str], bytes], str]] = {
     ),
     "negative seed": (swap("seed = [0, 1]", "seed = [-1]"), "seed: input should be greater than or equal to 0"),
     # names
+    "taken name": (swap('"good"', '"runs"'), "study.name: expected a name that is not one of runs, work,"),
     "path as name": (swap('"good"', '"../good"'), "study.name: string should match pattern"),
     "absolute name": (swap('"good"', '"/tmp/good"'), "study.name: string should match pattern"),
     "option as name": (swap('"good"', '"-rf"'), "study.name: string should match pattern"),

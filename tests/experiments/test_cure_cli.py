@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import load_file
 
+from experiments import build
 from experiments.__main__ import run
 from experiments.store import Store
+from toolkit import catalog
 from toolkit.networks.autoencoder import Autoencoder
 from toolkit.upsamplers.transposed_conv import TransposedConv
 
@@ -94,3 +100,70 @@ def test_what_cannot_be_cured_is_one_line_and_exit_2(
 ) -> None:
     assert run(["cure", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+DEEP = "order=" + "[" * 5000
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--learning-rate", "0"], "--learning-rate: expected a number above 0, got 0"),
+        (["--learning-rate", "-1"], "--learning-rate: expected a number above 0, got -1"),
+        (["--learning-rate", "nan"], "--learning-rate: expected a number above 0, got nan"),
+        (["--learning-rate", "inf"], "--learning-rate: expected a number above 0, got inf"),
+        (["--set", DEEP], "equal_gain: transposed convolution: equal gain: order: expected an integer from 0, got"),
+        (["--set", "order=1\nplaces=2"], "--set order: expected one value, got several lines"),
+        (["--set", f"order={'9' * 5000}"], "--set order: not valid TOML: "),
+    ],
+)
+def test_a_value_that_is_none_is_one_line_that_names_it(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["cure", "cured_models:decoder", "--input", "2,8,32,32", "--remedy", "equal_gain", *words]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {line}")
+    assert shown.count("\n") == 1
+
+
+def draw_pictures(folder: Path, darker: int) -> None:
+    """Write three images per split, and forget those that were read, as a new process does."""
+    for number, split in enumerate(("train", "train", "train", "test", "test", "test")):
+        noise = np.random.default_rng(number).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise // darker).save(folder / split / f"{number}.png")
+    build._fingerprint.cache_clear()
+    build._data.cache_clear()
+
+
+def test_a_run_whose_images_have_changed_is_refused(
+    tiny: Path, tmp_path: Path, checkerscope: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    draw_pictures(pictures, darker=1)
+    source = f'source = {{name = "folder", path = "{pictures}"}}'
+    tiny.write_text(tiny.read_text().replace('source = {name = "photos", images = 64}', source))
+    assert checkerscope("run", tiny, "--set", "grid.seed=[0]", "--set", "train.steps=2") == 0
+    name = dirty_run(tmp_path / "results")
+    command = ["cure", name, "--results", str(tmp_path / "results"), "--remedy", "equal_gain"]
+    assert run(command) == 0
+    draw_pictures(pictures, darker=2)
+    assert run(command) == 2
+    assert f"{name}: its images have changed since it was trained" in capsys.readouterr().err
+    draw_pictures(pictures, darker=1)
+    assert run(command) == 0
+
+
+def test_a_run_of_a_component_that_is_gone_is_one_line_that_names_its_spec(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, folder = dirty_run(results), catalog.folder
+    left = shutil.copytree(folder("toolkit.upsamplers"), tmp_path / "upsamplers")
+    (left / "transposed_conv.py").unlink()
+    monkeypatch.setattr(catalog, "folder", lambda package: left if package.endswith("upsamplers") else folder(package))
+    assert run(["cure", name, "--results", str(results), "--remedy", "equal_gain"]) == 2
+    spec = (results / "tiny" / "runs" / name / "spec.json").resolve()
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {spec}: upsampler: upsamplers: there is no 'transposed_conv'")
+    assert shown.count("\n") == 1

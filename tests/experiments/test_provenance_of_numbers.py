@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import torch
 
 from analysis.records import Records
 from analysis.trial import Trial
-from experiments import collect, measuring, verify
+from experiments import collect, measuring, paper, verify
 from experiments.encoding import sealed
 from experiments.manifest import StoreError, unsealed
 from experiments.store import Store
@@ -69,6 +70,68 @@ def test_measures_of_something_else_are_named_left_out_and_taken_again(
     assert checkerscope("measure", tiny) == checkerscope("collect", tiny) == 0
     assert values(study) == before
     assert verify.verify_folder(study)[1] == []
+
+
+OTHERWISE = {
+    "images": (["--set", "measure.images=2"], "taken with images = 2, the config says 4"),
+    "margin": (["--set", "measure.margin=4"], "taken with margin = 4, the config says 8"),
+}
+
+
+@pytest.mark.parametrize(("options", "said"), OTHERWISE.values(), ids=OTHERWISE)
+def test_measures_taken_otherwise_than_the_config_asks_are_left_out(
+    options: list[str],
+    said: str,
+    study: Path,
+    tiny: Path,
+    checkerscope: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = values(study)
+    assert checkerscope("measure", tiny, "--shard", "1/2", *options) == 0
+    assert checkerscope("collect", tiny) == 0
+    assert capsys.readouterr().err.count(f"tone: {said}; take it again: checkerscope measure") == 2
+    assert values(study).count(b"tone.flat_rms") < before.count(b"tone.flat_rms")
+    assert checkerscope("collect", tiny, "--publish") == 2
+    assert checkerscope("measure", tiny) == checkerscope("collect", tiny) == 0
+    assert values(study) == before
+
+
+def test_measures_of_other_code_are_left_out(
+    study: Path, tiny: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure = min((study / "measures").iterdir()) / "tone.json"
+    body = unsealed(measure)
+    measure.write_bytes(sealed({**body, "stamp": {**body["stamp"], "code": "0" * 16}}))
+    assert verify.verify_folder(study)[1] == []
+    assert checkerscope("collect", tiny) == 0
+    assert "tone: taken by other code; take it again: checkerscope measure" in capsys.readouterr().err
+
+
+def test_a_run_that_ends_while_records_are_taken_is_not_promised(
+    study: Path, tiny: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late, gather = min((study / "runs").iterdir()), collect.collect
+
+    def gathered(*arguments: Any, **options: Any) -> Records:
+        found = gather(*arguments, **options)
+        (study / "late").rename(late)
+        return found
+
+    late.rename(study / "late")
+    monkeypatch.setattr(collect, "collect", gathered)
+    assert checkerscope("collect", tiny, "--publish") == 2
+    assert "3 done, 1 missing of 4 runs; finish it before --publish" in capsys.readouterr().err
+
+
+def test_committed_numbers_are_compared_as_their_file_gives_them_back(
+    tiny: Path, checkerscope: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paper, "PAPER", tmp_path / "paper")
+    options = ("--set", "grid.train.learning_rate=[1e-3,1]", "--set", "grid.seed=[0]", "--set", "train.steps=0")
+    assert checkerscope("run", tiny, *options) == checkerscope("measure", tiny, *options) == 0
+    assert checkerscope("collect", tiny, *options, "--publish") == 0
+    assert checkerscope("paper", tiny, *options, "--check") == 0
 
 
 def test_a_damaged_run_is_said_where_it_is_left_out(

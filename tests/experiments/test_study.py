@@ -263,3 +263,50 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     monkeypatch.setattr(task.loop, "train", train)
     assert checkerscope("run", tiny) == 0
     assert capsys.readouterr().out == "tiny: 4 done of 4 runs\n"
+
+
+# runs that are not there in the end
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], dict[str, str]], *, seed: int) -> None:
+    """Have the runs of one seed answered for, and not trained."""
+    train = task.train_run
+
+    def answered(canonical: str, place: task.Place) -> dict[str, str]:
+        return answer() if f'"seed":{seed},"train"' in canonical else train(canonical, place)
+
+    monkeypatch.setattr(task, "train_run", answered)
+
+
+def lost() -> dict[str, str]:
+    raise executors.WorkerLost("its worker process died (signal 9)")
+
+
+def test_a_study_whose_workers_are_lost_is_drawn_from_what_there_is_and_names_the_rest(
+    tiny: Path, tmp_path: Path, paper_folder: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    answering(monkeypatch, lost, seed=1)
+    (paper_folder / "data").mkdir(exist_ok=True)
+    assert checkerscope("study", tiny) == 3
+    err = capsys.readouterr().err
+    assert err.count("WorkerLost: its worker process died (signal 9)") == 4  # as it happens, and at the end
+    assert "tiny: 2 done, 2 missing of 4 runs" in err
+    assert (paper_folder / "checkerscope.pdf").is_file()
+    assert {row["seed"] for row in rows(tmp_path / "results" / "tiny" / "records" / "runs.csv")} == {"0"}
+
+
+def test_a_study_that_lost_every_run_says_so(
+    tiny: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(monkeypatch, lost, seed=0)
+    assert checkerscope("study", tiny, "--set", "grid.seed=[0]") == 3
+    assert "failed: " in capsys.readouterr().err
+
+
+def test_runs_that_are_missing_in_the_end_are_no_success(
+    tiny: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(monkeypatch, lambda: {"status": "present"}, seed=1)
+    assert checkerscope("run", tiny) == 3
+    assert "tiny: 2 done, 2 missing of 4 runs" in capsys.readouterr().out
