@@ -41,7 +41,10 @@ def growth_section(results: dict[str, Any]) -> str:
         for r in results["rows"]
     ]  # fmt: skip
     base = ", ".join(f"{key} {value}" for key, value in results["base"].items())
-    text = f"One factor at a time around {base}; processor milliseconds of one thread, batch 16."
+    text = (
+        f"One factor at a time around {base}; processor milliseconds of one thread, batch 16. The base is timed once"
+        " per factor, and the machine's load differs between them: compare within a factor."
+    )
     head = ("arm", "factor", "ms per step", "MFLOP", "of the GEMM peak", "memory of a step, MB")
     return "\n\n".join(
         ("## Growth of a step", where(results), text, "![growth](figures/growth.png)", markdown(head, rows))
@@ -71,7 +74,7 @@ def overhead_section(results: dict[str, Any]) -> str:
     )
     keys = list(per_run(next(iter(grids.values()))))
     rows = [
-        (f"{runs:,}", *(f"{per_run(found)[key]:.1f}" if key in per_run(found) else "" for key in keys))
+        (f"{runs:,}", *(f"{per_run(found)[key]:.1f}" if key in per_run(found) else "not tried" for key in keys))
         for runs, found in grids.items()
     ]
     commands = list(next(iter(grids.values()))["commands"])

@@ -92,9 +92,8 @@ def breaks(found: dict[str, tuple[float, float]]) -> str:
         if mb > 0
     ]
     limits += [(SECONDS / s, f"`{name}` takes an hour of one core") for name, (s, _) in found.items() if s > 0]
-    lines = [
-        f"{i}. {what} from {runs:,.0f} runs on" for i, (runs, what) in enumerate(sorted(limits), 1) if runs < MILLION
-    ]
+    early = [(float(f"{runs:.2g}"), what) for runs, what in sorted(limits) if runs < MILLION]
+    lines = [f"{i}. {what} from about {runs:,.0f} runs on" for i, (runs, what) in enumerate(early, 1)]
     return "\n".join(lines) or "Nothing below a million runs."
 
 

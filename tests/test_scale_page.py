@@ -39,6 +39,6 @@ def test_what_breaks_first_comes_first() -> None:
     found = {"slow": (1.0, 0.001), "fat": (0.001, 1.0), "fine": (1e-6, 1e-6)}
     said = report().breaks(found).splitlines()
     assert said == [
-        "1. `slow` takes an hour of one core from 3,600 runs on",
-        "2. `fat` needs 16 GB of memory from 16,000 runs on",
+        "1. `slow` takes an hour of one core from about 3,600 runs on",
+        "2. `fat` needs 16 GB of memory from about 16,000 runs on",
     ]

@@ -106,3 +106,12 @@ def test_a_cured_run_trains_its_base_where_that_is_missing(
     Store(tmp_path / "results", "tiny").prepare()
     assert train_run(spec.canonical, Place(str(tmp_path / "results"), "tiny"))["status"] == "done"
     assert Store(tmp_path / "results", "tiny").is_finished(spec.base.id)
+
+
+def test_the_run_that_a_cure_starts_from_is_no_stranger(
+    tiny: Path, checkerscope: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--set", 'grid.cure=[{name="equal_gain"}]', "--set", "grid.seed=[0]", "--set", "train.steps=0")
+    upsampler = 'grid.upsampler=[{name="transposed_conv",kernel_size=4}]'
+    assert checkerscope("run", tiny, *options, "--set", upsampler) == 0
+    assert capsys.readouterr().out == "tiny: 1 done of 1 runs\n"
