@@ -1,27 +1,35 @@
-"""`python -m experiments`, the same as the console script `checkerscope`."""
+"""`python -m experiments`, the same as the console script `checkerscope`.
+
+Even click is imported only after the signal handlers are set: a command that is told to stop says so in one line.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
 
-import click
-
-from experiments.cli import cli
 from experiments.stopping import Stopped
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class _Told:
+    """Which signal told this program to stop, for `run`: the exception of the handler may get lost on its way."""
+
+    number = 0
+
+
 def main() -> None:
     """Run the command line and exit with the code of `run`."""
     _open_standard_streams()
-    for number in STOPPING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays ignored
-            signal.signal(number, _stop)
-    sys.exit(run(sys.argv[1:]))
+    _answer_signals(_stop)
+    code = run(sys.argv[1:])
+    _answer_signals(_leave)  # an exception would find nobody to catch it now
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,16 +38,17 @@ def run(arguments: Sequence[str]) -> int:
     0 done, 1 failure, 2 usage or config, 3 some runs failed, 4 numbers differ from the committed ones, 128 + the
     signal when stopped by one.
     """
+    import click
+
     try:
-        code = cli.main(list(arguments), prog_name="checkerscope", standalone_mode=False)
-        sys.stdout.flush()
+        code = _command(arguments)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _stopped("interrupted", signal.SIGINT)
+        return _stopped(signal.SIGINT)
     except Stopped as stopped:
-        return _stopped("stopped", stopped.number)
+        return _stopped(stopped.number)
     except ValueError as error:  # every bad input of the project is a ValueError with its own remedy
         return _complain(str(error), 2)
     except OSError as error:
@@ -53,14 +62,58 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _stop(number: int, frame: object) -> None:
-    for any_number in STOPPING:  # a second signal ends it at once
-        signal.signal(any_number, lambda n, f: os._exit(128 + n))
+def _command(arguments: Sequence[str]) -> object:
+    from experiments.cli import cli
+
+    try:
+        code = cli.main(list(arguments), prog_name="checkerscope", standalone_mode=False)
+        sys.stdout.flush()
+    finally:
+        if _Told.number:  # whatever somebody's code has made of it
+            raise Stopped(_Told.number)
+    return code
+
+
+def _answer_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays ignored
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    _answer_signals(_leave)  # a second signal ends it at once
+    if _is_importing(frame):
+        with contextlib.suppress(OSError):
+            os.write(2, f"error: {_last_words(number)}\n".encode())  # not sys.stderr: it may be in the middle of a line
+        _leave(number, frame)
+    _Told.number = number
     raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
 
-def _stopped(how: str, number: int) -> int:
-    return _complain(f"{how}; finished runs are kept, start again to go on", 128 + number)
+def _leave(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether an import is under way.
+
+    Half of a package is imported inside `try` statements and C++ that swallow an exception, make another one of it, or
+    end the process by themselves; and nothing is lost if the process ends here: workers notice and save their state.
+    """
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _stopped(number: int) -> int:
+    return _complain(_last_words(number), 128 + number)
+
+
+def _last_words(number: int) -> str:
+    how = "interrupted" if number == signal.SIGINT else "stopped"
+    return f"{how}; finished runs are kept, start again to go on"
 
 
 def _system(error: OSError) -> int:
@@ -69,6 +122,8 @@ def _system(error: OSError) -> int:
 
 
 def _complain(text: str, code: int) -> int:
+    import click
+
     for line in text.rstrip("\n").split("\n"):
         # names come from files: none of them may move the cursor
         click.echo("error: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)

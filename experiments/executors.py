@@ -148,13 +148,21 @@ class _Worker:
             raise ConnectionError("the pool is shutting down")
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        with self._starting:
-            resource_tracker.ensure_running()  # or it would start below, and unblock the signals
-            # inherited by the process, which takes signals once it can answer them; and this thread needs none
-            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-            self.process = context.Process(target=serve, args=(theirs, self.environment, os.getpid()), daemon=True)
-            self.process.start()
-        theirs.close()  # or the end of the process would not close the pipe
+        process = context.Process(target=serve, args=(theirs, self.environment, os.getpid()), daemon=True)
+        try:
+            with self._starting:
+                resource_tracker.ensure_running()  # or it would start below, and unblock the signals
+                # inherited by the process, which takes signals once it can answer them; and this thread needs none
+                signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+                process.start()
+        except BaseException:  # no descriptors, processes or memory are left
+            self.pipe.close()
+            raise
+        finally:
+            theirs.close()  # or the end of the process would not close the pipe
+        self.process = process  # not earlier: one that has not started can be neither joined nor ended
+        if self.stopped:  # meanwhile, when there was no process to tell
+            self.stop()
 
     def _ending(self) -> str:
         code = None if self.process is None else self.process.exitcode

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
+import resource
 import signal
+import subprocess
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experiments import runner, task
-from experiments.executors import InlineExecutor
+from experiments.executors import InlineExecutor, LocalExecutor
 from experiments.runner import Call
 from experiments.store import Store
 from experiments.task import Place
@@ -238,6 +243,102 @@ def is_worker(process: Path, session: int) -> bool:
         return int(fields[3]) == session and b"spawn_main" in (process / "cmdline").read_bytes()
     except OSError:
         return False
+
+
+TOLD = """\
+import signal
+import time
+try:
+    signal.raise_signal({number:d})
+    time.sleep(0.01)
+except BaseException:
+    {answer}
+print("it went on")
+"""
+MODULE = (sys.executable, "-m", "experiments")
+SCRIPT = (sys.executable, "-c", "from experiments.__main__ import main; main()")
+#: Signals, and all that is seen of a program that one of them ends: exit code, standard output, standard error.
+TOLD_ENDINGS = [
+    (signal.SIGINT, (130, "", "error: interrupted; finished runs are kept, start again to go on\n")),
+    (signal.SIGTERM, (143, "", "error: stopped; finished runs are kept, start again to go on\n")),
+    (signal.SIGHUP, (129, "", "error: stopped; finished runs are kept, start again to go on\n")),
+]
+
+
+def seen(arguments: Sequence[str], folder: Path) -> tuple[int, str, str]:
+    """Run a program that looks for modules in `folder` first."""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("number", "expected"), TOLD_ENDINGS)
+@pytest.mark.parametrize("answer", ["raise", "pass", "raise RecursionError from None"])
+@pytest.mark.parametrize(("module", "how"), [("click", MODULE), ("click", SCRIPT), ("torch", MODULE)])
+def test_a_signal_during_an_import_ends_the_program_whatever_is_made_of_exceptions_there(
+    module: str, how: tuple[str, ...], answer: str, number: int, expected: tuple[int, str, str], tmp_path: Path
+) -> None:
+    """Half of numpy is imported inside `try`; the planted module stands for it, and for the first import of all."""
+    (tmp_path / f"{module}.py").write_text(TOLD.format(number=number, answer=answer))
+    assert seen([*how, "audit", "torch.nn:Identity", "--input", "1,3,32,32"], tmp_path) == expected
+
+
+def planted(code: str, folder: Path) -> list[str]:
+    """Return how to start the program with `code` for its only command."""
+    (folder / "somebody.py").write_text(
+        "import click\nimport experiments.cli\n"
+        f"experiments.cli.cli = click.Command('told', callback=lambda: exec({code!r}))\n"
+        "from experiments.__main__ import main\n"
+    )
+    return [sys.executable, "-c", "import somebody; somebody.main()"]
+
+
+@pytest.mark.parametrize(("number", "expected"), TOLD_ENDINGS)
+@pytest.mark.parametrize("answer", ["pass", "raise ValueError('it was disturbed') from None", "raise SystemExit(1)"])
+def test_a_signal_counts_whatever_somebodys_code_makes_of_it(
+    answer: str, number: int, expected: tuple[int, str, str], tmp_path: Path
+) -> None:
+    code = TOLD.replace("print", "str").format(number=number, answer=answer)
+    assert seen(planted(code, tmp_path), tmp_path) == expected
+
+
+def test_a_second_signal_ends_a_program_at_once_though_the_first_was_swallowed(tmp_path: Path) -> None:
+    code = TOLD.format(number=signal.SIGINT, answer="signal.raise_signal(signal.SIGTERM)")
+    assert seen(planted(code, tmp_path), tmp_path) == (143, "", "")
+
+
+@contextlib.contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """Leave this process `count` files that it may still open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    taken = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(count):
+            os.close(taken.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("left", [0, 2, 6])  # its pipe has two ends, multiprocessing's own have four
+def test_a_worker_that_cannot_be_started_fails_its_task_in_one_line(left: int) -> None:
+    resource_tracker.ensure_running()
+    before = len(os.listdir("/proc/self/fd"))
+    executor = LocalExecutor([{}])
+    call = Call("one", os.getpid, ())
+    with descriptors_left(left):
+        summary = runner.execute([call], executor, window=1, done=lambda key, result: None)
+    executor.shutdown()
+    assert summary.results["one"]["status"] == "failed"
+    assert summary.results["one"]["why"].startswith("OSError: [Errno 24] Too many open files")
+    gc.collect()  # what multiprocessing opened is closed with its objects
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize(
