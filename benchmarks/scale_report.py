@@ -116,6 +116,7 @@ def page() -> str:
         if "measure_cpu_seconds_per_run" in grid["dask"]
     ]
     cost = core_seconds()
+    quick = json.loads((ROOT / "benchmarks/studies.json").read_text(encoding="utf-8"))["studies"]["quick"]
     environment = results["environment"]
     return (ROOT / "benchmarks/scale.md").read_text(encoding="utf-8").format(
         command=results["command"], processor=environment["processor"], cores=environment["cores"],
@@ -128,7 +129,8 @@ def page() -> str:
         entries_few=f"{int(folders[0][0]):,}", make_few=folders[0][1]["make_microseconds"],
         entries_many=f"{int(folders[-1][0]):,}", make_many=folders[-1][1]["make_microseconds"],
         list_many=folders[-1][1]["list_seconds"],
-        files_million=results["files_per_run"], terabytes=results["bytes_per_run"] * MILLION / 1e12,
+        files_million=quick["files_per_run"], terabytes=quick["bytes_per_run"] * MILLION / 1e12,
+        kilobytes_quick=quick["bytes_per_run"] / 1e3, runs_quick=quick["runs"],
         dask_ms=1e3 * dask, dask_rate=1 / dask, dask_cores=cost / dask,
         breaks=breaks(found),
     )  # fmt: skip

@@ -11,15 +11,18 @@ import errno
 import ipaddress
 import logging
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from distributed import Client, Worker, WorkerPlugin
 from distributed.security import Security
+from tqdm import tqdm
 
 from experiments import provenance
 from experiments.executors import STOPPING
@@ -71,17 +74,18 @@ class Terms:
 class Prepare(WorkerPlugin):
     """Makes a worker's process finish its step and save its state when told to stop, as a local one does.
 
-    A worker that joins later and does not fit is closed before it gets a task.
+    A worker that joins later and does not fit is closed before it gets a task, and says why under `topic`.
     """
 
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
+    def __init__(self, terms: Terms, topic: str) -> None:
+        self.terms, self.topic = terms, topic
         self.before: dict[int, Any] = {}
 
     def setup(self, worker: Worker) -> None:
         """Run in the worker's process, in its main thread."""
         why = self.terms.misfit(worker)
         if why:
+            worker.log_event(self.topic, [worker.address, why])
             worker.loop.add_callback(worker.close, reason=why)
             raise ValueError(why)
         self.before = {number: signal.getsignal(number) for number in STOPPING}
@@ -110,12 +114,21 @@ class DaskExecutor(Executor):
         # pure=False: a task that answered "busy" and is tried again must not get its old answer
         self._tasks = client.get_executor(pure=False)
         self._plugin = ""
+        self._told: set[str] = set()
         for address, why in client.run(terms.misfit, on_error="return").items():
             if why:
                 self.shutdown(cancel_futures=True)
                 raise ValueError(f"worker {address}: {_unfit(why)}")
         self._plugin = f"checkerscope-{client.id}"
-        client.register_plugin(Prepare(terms), name=self._plugin)
+        client.subscribe_topic(self._plugin, self._tell)
+        client.register_plugin(Prepare(terms, self._plugin), name=self._plugin)
+
+    def _tell(self, event: tuple[float, tuple[str, str]]) -> None:
+        """Say why a worker that joined later is refused; each reason once, for Slurm may start such jobs for ever."""
+        address, why = event[1]
+        if why not in self._told:
+            self._told.add(why)
+            tqdm.write(f"refused: worker {address}: {why}", file=sys.stderr)  # above the progress bar
 
     @property
     def slots(self) -> int:
@@ -175,7 +188,11 @@ def connect(address: str, folder: Path) -> DaskExecutor:
     except OSError as error:
         why = f"{error}".splitlines()[0]
         raise ValueError(f"--dask {address}: no scheduler answers ({why}); start one: dask scheduler") from None
-    return DaskExecutor(client, Terms.here(folder))
+    executor = DaskExecutor(client, Terms.here(folder))
+    if not client.nthreads():  # not an error: a cluster may start with none and grow
+        start = f"start one with: dask worker {address} --nthreads 1"
+        click.echo(f"--dask {address}: no worker yet; {start}", err=True)
+    return executor
 
 
 def is_safe(address: str) -> bool:

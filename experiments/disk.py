@@ -8,6 +8,7 @@ import glob
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ HELD = (BlockingIOError, PermissionError)
 
 
 class NoLocks(Exception):
-    """The file system refuses to lock."""
+    """Nothing can be locked there; the message says why, not where."""
 
 
 def write(path: Path, data: bytes) -> None:
@@ -93,17 +94,29 @@ def locked(path: Path, byte: int) -> Iterator[bool]:
     to the process, which loses all its locks on the file when it closes it: hold one at a time.
 
     Raises:
-        NoLocks: If the file system has none.
+        NoLocks: If the file system has none, or the file cannot be opened or is none: a pipe would be waited for.
     """
-    with open(path, "a") as handle:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
-        except HELD:
-            yield False
-            return
-        except OSError as error:
-            raise NoLocks(error.strerror) from None
-        yield True
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        raise NoLocks(f"cannot be locked ({error.strerror})") from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NoLocks("expected a file; delete it and run again")
+        yield _took(descriptor, byte)
+    finally:
+        os.close(descriptor)
+
+
+def _took(descriptor: int, byte: int) -> bool:
+    """Return whether a byte of a file is this process's now, and no other one's."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except HELD:
+        return False
+    except OSError as error:
+        raise NoLocks(f"cannot be locked ({error.strerror}); put --results on a file system with locks") from None
+    return True
 
 
 def owner() -> str:

@@ -14,7 +14,7 @@ from experiments.duty import is_told_to_stop, leave_if_told, on_duty
 from experiments.keeper import Keeper
 from experiments.memory import step_memory_mb
 from experiments.spec import RunSpec
-from experiments.store import Store
+from experiments.store import Store, StoreError
 from experiments.task import Place, answer
 from toolkit.training import choice, engine
 from toolkit.training.choice import Choice
@@ -34,7 +34,11 @@ def train_group(canonicals: tuple[str, ...], place: Place) -> dict[str, Any]:
     with contextlib.ExitStack() as locks:
         free = []
         for spec in specs:
-            if not locks.enter_context(place.store.lock(spec.id)):
+            try:
+                held = locks.enter_context(place.store.lock(spec.id))
+            except StoreError as error:
+                return {"status": "halted", "why": str(error), "runs": {}}
+            if not held:
                 answers[spec.id] = answer(spec, "busy", "another process is working on it")
             elif place.store.is_finished(spec.id):
                 answers[spec.id] = answer(spec, "present")

@@ -75,6 +75,9 @@ class Store:
             files: Name to content; their hashes go into the manifest.
             record: What the manifest says of the run (status, steps, ...).
             beside: The environment, outside the digest.
+
+        Raises:
+            StoreError: If the folder of the runs takes nothing: it is gone, or may not be changed.
         """
         staged = self._work(run) / f"commit-{disk.owner()}"
         disk.remove(staged)
@@ -90,11 +93,15 @@ class Store:
 
     def _put(self, run: str, staged: Path) -> None:
         target = self.root / "runs" / run
-        if target.exists():
-            if self.is_finished(run):
-                return  # somebody else committed the same run
-            disk.move(target, staged.with_name(f"replaced-{disk.owner()}"))
-        disk.move(staged, target)
+        try:
+            if target.exists():
+                if self.is_finished(run):
+                    return  # somebody else committed the same run
+                disk.move(target, staged.with_name(f"replaced-{disk.owner()}"))
+            disk.move(staged, target)
+        except OSError as error:  # not the run's fault: what was staged must not make room for a failed record
+            refusing = target.parent if staged.exists() else staged
+            raise StoreError(f"{refusing}: {error.strerror}") from None
         disk.sync_folder(target.parent)
 
     def is_complete(self, run: str) -> bool:
@@ -254,13 +261,12 @@ class Store:
         """Hold a run while working on it; yields False where another process holds it.
 
         Raises:
-            StoreError: If the file system has no locks.
+            StoreError: If the file system has no locks, or the lock is no file or cannot be opened.
         """
         path = self.root / "lock"
         try:
             # one byte of one file each: a million runs need no million files
             with disk.locked(path, int(run, 16)) as held:
                 yield held
-        except (disk.NoLocks, IsADirectoryError) as error:
-            where = f"{path}: cannot be locked ({error})"
-            raise StoreError(f"{where}; put --results on a file system with locks") from None
+        except disk.NoLocks as error:
+            raise StoreError(f"{path}: {error}") from None

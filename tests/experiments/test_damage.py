@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,7 +189,7 @@ def test_verify_on_the_command_line(study: Path, capsys: pytest.CaptureFixture[s
     assert run(["verify", str(study.parent)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{weights}: its SHA-256 differs from the manifest"
-    assert lines[1].endswith("files checked, 1 problems")
+    assert lines[1].endswith("files checked, 1 problem")
     assert run(["verify", str(study), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["problems"] == lines[:1]
 
@@ -200,6 +203,85 @@ def test_published_records_are_proved_too(study: Path, tmp_path: Path) -> None:
     problems = verify.verify_folder(folder)[1]
     assert len(problems) == 1
     assert "values.csv: its SHA-256 differs" in problems[0]
+
+
+# folders and files that change under a study at work
+
+
+def renamed(results: Path) -> None:
+    results.rename(results.with_name("moved"))
+
+
+TAKEN: dict[str, Callable[[Path], object]] = {
+    "results renamed": renamed,
+    "results deleted": shutil.rmtree,
+    "runs deleted": lambda results: shutil.rmtree(results / "tiny" / "runs"),
+    "a file for runs": lambda results: (shutil.rmtree(results / "tiny" / "runs"), (results / "tiny" / "runs").touch()),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_folder_that_goes_during_training_is_named_and_the_weights_are_kept(
+    case: str,
+    results: Path,
+    tiny: Path,
+    checkerscope: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = results / "tiny" / "runs"
+    run = Store(results, "tiny").runs()[0]
+    shutil.rmtree(runs / run)
+    train = task.loop.train
+
+    def then_taken(*arguments: Any, **options: Any) -> Any:
+        outcome = train(*arguments, **options)
+        TAKEN[case](results)
+        return outcome
+
+    monkeypatch.setattr(task.loop, "train", then_taken)
+    assert checkerscope("run", tiny) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    why = "Not a directory" if "file" in case else "No such file or directory"
+    assert line.startswith(f"error: {run}: StoreError: {runs}: {why}; finished runs are kept")
+    (staged,) = (results / "tiny" / "work" / run).glob("commit-*")
+    assert (staged / task.weights_name(8)).is_file()
+    assert json.loads((staged / "run.json").read_bytes())["body"]["status"] == "done"
+
+
+def test_a_run_does_not_begin_where_the_results_are_gone(tiny: Path, tmp_path: Path) -> None:
+    spec = next(iter(Grid(config.read(tiny), "tiny"))).spec
+    answer = task.train_run(spec.canonical, task.Place(str(tmp_path / "gone"), "tiny"))
+    lock = tmp_path / "gone" / "tiny" / "lock"
+    why = f"StoreError: {lock}: cannot be locked (No such file or directory)"
+    assert answer == {"run": spec.id, "status": "halted", "why": why}
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Fail a test that waits for ever."""
+    before = signal.signal(signal.SIGALRM, lambda number, frame: pytest.fail("it waits"))
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_pipe_for_the_lock_stops_the_study_at_once(
+    is_read: bool, study: Path, tiny: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "lock").unlink(missing_ok=True)
+    os.mkfifo(study / "lock")
+    other_end = os.open(study / "lock" if is_read else study, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(StoreError, match="lock: expected a file"), Store(study.parent, "tiny").lock(run_of(study)):
+        pass
+    assert checkerscope("run", tiny) == 1  # sets alarms of its own: the lock is tried first
+    os.close(other_end)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{study / 'lock'}: expected a file; delete it and run again" in line
 
 
 # what the commands make of it

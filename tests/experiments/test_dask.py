@@ -40,6 +40,21 @@ def start(folder: Path, module: str, *options: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(words, cwd=PROJECT, stdout=log, stderr=log)
 
 
+def start_worker(folder: Path, address: str, *, threads: int = 1) -> subprocess.Popen[bytes]:
+    options = ("--nthreads", f"{threads}", "--no-nanny", "--memory-limit", "0", "--local-directory", str(folder))
+    return start(folder, "dask_worker", address, *options)
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that a test starts, and that end with it."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
 def start_scheduler(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     told = folder / "scheduler.json"
     process = start(folder, "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told))
@@ -67,8 +82,7 @@ class Cluster:
             self.add()
 
     def add(self) -> None:
-        options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--local-directory", str(self.folder))
-        process = start(self.folder, "dask_worker", self.address, *options)
+        process = start_worker(self.folder, self.address)
         seen = set(self.workers)
         eventually(lambda: set(self.client.nthreads()) - seen)
         (address,) = set(self.client.nthreads()) - seen
@@ -167,7 +181,40 @@ def test_a_worker_that_is_told_to_stop_saves_its_state(cluster: Cluster, tiny: P
     assert future.cancelled()
 
 
+def test_without_a_worker_it_says_so_and_waits_and_says_why_one_is_refused(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    started.append(scheduler)
+    executor = dask_executor.connect(address, tmp_path)
+    try:
+        start = f"start one with: dask worker {address} --nthreads 1"
+        assert capsys.readouterr().err == f"--dask {address}: no worker yet; {start}\n"
+        future = executor.submit(pow, 2, 3)
+        started += [start_worker(tmp_path, address, threads=threads) for threads in (2, 2, 1)]
+        assert [worker.wait(timeout=60) for worker in started[1:3]] == [0, 0]
+        assert future.result(timeout=60) == 8
+        (line,) = eventually(lambda: capsys.readouterr().err).splitlines()  # two are refused, for one reason
+        assert line.startswith("refused: worker tcp://127.0.0.1:")
+        assert line.endswith(": expected one thread, got 2; start it with --nthreads 1")
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
 # refusals
+
+
+@pytest.fixture
+def refused(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Start the study with options that are refused before anything is trained, and return the one line of error."""
+
+    def line(*options: str) -> str:
+        assert run(["run", str(tiny), "--results", str(tmp_path / "results"), *options]) == 2
+        assert not Store(tmp_path / "results", "tiny").runs()
+        (said,) = capsys.readouterr().err.splitlines()
+        return said
+
+    return line
 
 
 @pytest.mark.parametrize(
@@ -217,39 +264,28 @@ def test_a_scheduler_that_dies_ends_the_study_in_one_line(tmp_path: Path, capsys
     ],
 )
 def test_bad_places_are_refused_in_one_line(
-    options: list[str],
-    message: str,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    options: list[str], message: str, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_executor, "TIMEOUT", 0.5)
-    assert run(["run", str(tiny), "--results", str(tmp_path / "results"), *options]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
-    assert not Store(tmp_path / "results", "tiny").runs()
+    assert message in refused(*options)
 
 
 @pytest.mark.parametrize("options", [["--dask", "tcp://127.0.0.1:1"], ["--slurm", "--workers", "2"]])
 def test_a_missing_extra_is_named(
-    options: list[str], tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    options: list[str], refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert run(["run", str(tiny), *options]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refused(*options)
     assert line.startswith(f"error: {options[0]}: expected the package d")
     assert line.endswith("install the extra [dask]: pip install -c constraints.txt -e '.[dask]'")
 
 
 def test_slurm_without_slurm_is_refused(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("dask_jobqueue", reason="the extra [dask] is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run(["run", str(tiny), "--results", str(tmp_path / "results"), "--slurm", "--workers", "2"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "--slurm: expected Slurm's sbatch on the path, got none" in line
+    assert "--slurm: expected Slurm's sbatch on the path, got none" in refused("--slurm", "--workers", "2")
 
 
 @pytest.mark.parametrize(
@@ -266,10 +302,9 @@ def test_slurm_without_slurm_is_refused(
 def test_a_slurm_that_takes_no_job_is_named(
     sbatch: str,
     message: str,
-    tiny: Path,
+    refused: Callable[..., str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("dask_jobqueue", reason="the extra [dask] is not installed")
     from experiments import slurm_executor
@@ -280,8 +315,6 @@ def test_a_slurm_that_takes_no_job_is_named(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     if "sleep" in sbatch:
         monkeypatch.setattr(slurm_executor, "PATIENCE", 0.5)
-    assert run(["run", str(tiny), "--results", str(tmp_path / "results"), "--slurm", "--workers", "2"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refused("--slurm", "--workers", "2")
     assert line.startswith("error: --slurm: expected sbatch to take a job, ")
     assert message in line
-    assert not Store(tmp_path / "results", "tiny").runs()

@@ -178,3 +178,17 @@ def test_a_busy_run_sends_the_group_to_the_back(tiny: Path, store: Store, monkey
     answers = call.function(*call.arguments)
     assert answers["status"] == "busy"
     assert {run: answer["status"] for run, answer in answers["runs"].items()} == {call.key: "done", other: "busy"}
+
+
+def test_a_group_that_cannot_be_locked_halts_and_is_no_failed_run(tiny: Path, store: Store) -> None:
+    from experiments.session import Session
+
+    session = Session.open(tiny, (), store.root.parent, count=0, engine="grouped")
+    session.store.prepare()
+    (store.root / "lock").unlink(missing_ok=True)
+    (store.root / "lock").mkdir()
+    call = next(session._training(session.runs()))
+    answers = call.function(*call.arguments)
+    assert answers["status"] == "halted"
+    assert answers["why"].startswith(f"{store.root / 'lock'}: ")
+    assert not store.runs()
