@@ -99,7 +99,8 @@ def cured(spec: RunSpec, trained: nn.Module, shown: Data, *, fit: bool = True) -
     """Return a trained network of a run with its remedy applied.
 
     A remedy that keeps a property through training is told to where a fine-tune follows, one that needs data gets
-    the first images. Without `fit`, remedies that fit do no step: what is left is the structure.
+    the first images. Without `fit`, remedies that fit do no step, and draw no images for it: what is left is the
+    structure.
     """
     if spec.cure is None:
         return trained
@@ -110,8 +111,8 @@ def cured(spec: RunSpec, trained: nn.Module, shown: Data, *, fit: bool = True) -
     if remedy.flags.get("promise") == "needs data":
         images = shown.first(CURE_IMAGES)
         options |= {"inputs": images.inputs, "targets": images.targets}
-    if not fit and "steps" in remedy.options:
-        options["steps"] = 0
+    if not fit:
+        options |= {key: least for key, least in {"steps": 0, "images": 1}.items() if key in remedy.options}
     return catalog.load("toolkit.remedies", spec.cure.name).apply(trained, **options)
 
 

@@ -189,7 +189,8 @@ def _restore(state: dict[str, Any]) -> None:
     torch.set_default_device(state["default device"])
     torch.set_num_threads(state["threads"])
     torch.set_grad_enabled(state["gradient mode"])
-    torch.use_deterministic_algorithms(state["deterministic mode"])
+    if torch.are_deterministic_algorithms_enabled() != state["deterministic mode"]:  # to set it imports half of torch
+        torch.use_deterministic_algorithms(state["deterministic mode"])
     os.chdir(state["working directory"])
     for number, handler in zip(STOPPING, state["signal handlers"], strict=True):
         if signal.getsignal(number) != handler:
