@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis import spectra
-from analysis.measures.phase_variance import phase_variance
-from analysis.measures.tone import LEVELS, tone, unbiased_tone
-from toolkit import checks
-from toolkit.remedies import fold
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.phase_variance import phase_variance
+from checkerscope.analysis.measures.tone import LEVELS, tone, unbiased_tone
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.remedies import fold
 
 #: Periods in the middle of a flat input's output that are looked at.
 FLAT_PERIODS = 4

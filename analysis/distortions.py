@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit import checks
+from checkerscope.toolkit import checks
 
 Distortion = Callable[[Tensor, float, torch.Generator], Tensor]
 

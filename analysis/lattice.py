@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from toolkit import checks
+from checkerscope.toolkit import checks
 
 #: Half-width in bins of what a Hann-windowed line spreads to: its main lobe is a line and its two neighbours.
 GUARD = 1

@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis import distortions, spectra
-from analysis.measures import (
+from checkerscope.analysis import distortions, spectra
+from checkerscope.analysis.measures import (
     average_spectrum,
     checkerboard_energy,
     content_tone,
@@ -34,8 +34,8 @@ from analysis.measures import (
     radial_spectrum,
     tone,
 )
-from analysis.statistics import periodicity_test
-from toolkit import catalog, checks
+from checkerscope.analysis.statistics import periodicity_test
+from checkerscope.toolkit import catalog, checks
 
 Floats = NDArray[np.float64]
 Respond = Callable[[Tensor], Tensor | float]
@@ -45,7 +45,7 @@ PERIOD = 4
 LEVELS = tuple(range(-70, 1, 5))
 NOMINAL = 0.05
 DETECTED = 0.9
-PUBLISHED = "analysis.measures.published"
+PUBLISHED = "checkerscope.analysis.measures.published"
 COLUMNS = ("measure", "origin", "distortion", "level_db", "sets", "flagged")
 
 

@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis import spectra
-from analysis.lattice import GUARD
-from analysis.lattice import lines as lattice_lines
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.lattice import GUARD
+from checkerscope.analysis.lattice import lines as lattice_lines
+from checkerscope.toolkit import checks
 
 Floats = NDArray[np.float64]
 

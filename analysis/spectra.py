@@ -20,7 +20,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from toolkit import checks
+from checkerscope.toolkit import checks
 
 #: Pixels that are transformed at once: in float64 they and their spectrum stay in a core's cache ...
 CHUNK = 1 << 18

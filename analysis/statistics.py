@@ -13,9 +13,9 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.periodicity import PeriodicityResult as PeriodicityResult
-from analysis.periodicity import periodicity_test as periodicity_test
-from toolkit import checks
+from checkerscope.analysis.periodicity import PeriodicityResult as PeriodicityResult
+from checkerscope.analysis.periodicity import periodicity_test as periodicity_test
+from checkerscope.toolkit import checks
 
 Floats = NDArray[np.float64]
 

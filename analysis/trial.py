@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from toolkit.upsampler import Upsampler
+from checkerscope.toolkit.contracts.upsampler import Upsampler
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 def save(found: dict[str, Any], began: float, output: Path | None) -> None:
     """Print an output, and write it to a file if there is one."""
-    from experiments import provenance
+    from checkerscope.experiments.study import provenance
 
     times = os.times()
     where = provenance.environment("cpu")

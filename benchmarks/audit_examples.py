@@ -19,8 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from analysis.audit_report import Cure, Layer, Report
-from experiments import provenance
+from checkerscope.analysis.audit.report import Cure, Layer, Report
+from checkerscope.experiments.study import provenance
 
 ROOT = Path(__file__).parent.parent
 OUTPUT, PAGE = ROOT / "docs" / "audit", ROOT / "docs" / "audit.md"
@@ -60,7 +60,7 @@ def _timed(words: list[str]) -> tuple[str, int, dict[str, float]]:
     """Run the command line; return its output, its exit code, and wall and processor seconds."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "experiments", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "checkerscope", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in (0, 1):

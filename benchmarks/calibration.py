@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.periodicity import Lines, across_p_values, cauchy_rule, local_p_values, measure_lines
-from toolkit.images import dead_leaves
+from checkerscope.analysis.periodicity import Lines, across_p_values, cauchy_rule, local_p_values, measure_lines
+from checkerscope.toolkit.images import dead_leaves
 
 PERIODS = (2, 3, 4, 8)
 EXPONENTS = (0.0, 1.0, 2.0, 3.0)

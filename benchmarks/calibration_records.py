@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.records import Records
-from experiments import collect
-from experiments.paper import PAPER
+from checkerscope.analysis.records import Records
+from checkerscope.experiments.reporting.paper import PAPER
+from checkerscope.experiments.store.records import save_records
 
 SOURCE = Path(__file__).with_name("calibration.json")
 STUDY = "calibration"
@@ -51,5 +51,5 @@ def _row(cell: dict[str, object], test: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     folder = PAPER / "data" / STUDY
-    collect.save(records(), folder)
+    save_records(records(), folder)
     print(folder)

@@ -28,7 +28,7 @@ def study(steps: int) -> dict[str, Any]:
     """Return models per minute of both sides, for the grid and for nearest + conv, and what the ratio is made of."""
     from benchmarks.sides import ARMS, Ours, Plain
     from benchmarks.timing import interleaved, say
-    from experiments.executors import default_workers, local
+    from checkerscope.experiments.workers.local import default_workers, local
 
     workers = default_workers()
     plain, single, pool, lone = Plain(), Plain("1"), local(workers, "cpu"), local(1, "cpu")
@@ -111,9 +111,9 @@ def spectra(count: int = 10_000) -> dict[str, Any]:
     """Return how much faster the batched radial spectrum is than a tidy loop, and than the field's per-image loop."""
     import torch
 
-    from analysis.measures.radial_spectrum import radial_spectrum
     from benchmarks.spectra_loops import azimuthal, tidy
     from benchmarks.timing import interleaved, worked
+    from checkerscope.analysis.measures.radial_spectrum import radial_spectrum
 
     torch.set_num_threads(1)
     images = torch.rand(count, 1, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -139,9 +139,9 @@ def measuring(steps: int) -> dict[str, Any]:
     """Return the seconds that the quick study's measures take per run, and their share of its training."""
     from benchmarks.sides import stepper
     from benchmarks.timing import interleaved, worked
-    from experiments import build, config
-    from experiments.grid import Grid
-    from toolkit import catalog
+    from checkerscope.experiments.study import build, config
+    from checkerscope.experiments.study.grid import Grid
+    from checkerscope.toolkit import catalog
 
     path = ROOT / "configs" / "quick.toml"
     asked = config.read(path)
@@ -153,7 +153,7 @@ def measuring(steps: int) -> dict[str, Any]:
     def measure() -> None:
         trial = build.trial(network, held_out, run, margin=asked.measure.margin)
         for name in asked.measure.measures:
-            catalog.load("analysis.measures", name).measure(trial)
+            catalog.load("checkerscope.analysis.measures", name).measure(trial)
 
     measure()
     train()
@@ -165,7 +165,7 @@ def measuring(steps: int) -> dict[str, Any]:
 
 def commands() -> dict[str, float]:
     """Return the seconds of the commands that must answer at once, medians of five, and of a warm paper."""
-    python = [sys.executable, "-m", "experiments"]
+    python = [sys.executable, "-m", "checkerscope"]
     with tempfile.TemporaryDirectory() as folder:
         paper = ["paper", "configs/quick.toml", "--results", folder, "--output", f"{folder}/paper.pdf"]
         asked = {

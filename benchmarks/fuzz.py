@@ -125,8 +125,8 @@ def refused(error: Exception) -> str:
 
 
 def check_config(folder: Path) -> Check:
-    from experiments import config
-    from experiments.grid import Grid
+    from checkerscope.experiments.study import config
+    from checkerscope.experiments.study.grid import Grid
 
     path = folder / "fuzzed.toml"
 
@@ -142,7 +142,7 @@ def check_config(folder: Path) -> Check:
 
 
 def check_image(data: bytes) -> str:
-    from toolkit.images._pixels import Unusable, decode, size_of
+    from checkerscope.toolkit.images._pixels import Unusable, decode, size_of
 
     try:
         size = size_of(data)

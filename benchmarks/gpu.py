@@ -64,11 +64,11 @@ def data_and_members(side: int, width: int, device: torch.device, count: int, re
     """Return random images and `count` models of one size on the device."""
     import torch
 
-    from toolkit import catalog
-    from toolkit.networks.autoencoder import Autoencoder
-    from toolkit.training.engine import Data, Member
+    from checkerscope.toolkit import catalog
+    from checkerscope.toolkit.networks.autoencoder import Autoencoder
+    from checkerscope.toolkit.training.engine import Data, Member
 
-    upsampler = catalog.load("toolkit.upsamplers", ARM)
+    upsampler = catalog.load("checkerscope.toolkit.upsamplers", ARM)
     images = torch.rand(256, 3, side, side, device=device, generator=torch.Generator(device).manual_seed(0))
     members = [Member(Autoencoder(upsampler, width=width).to(device), seed) for seed in range(count)]
     return Data.of(images, None, recipe), members
@@ -80,9 +80,9 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
     from torch.profiler import ProfilerActivity
 
     from benchmarks.roofline import label, work
-    from toolkit.training import engine
-    from toolkit.training.engine import Recipe
-    from toolkit.training.loop import Loop
+    from checkerscope.toolkit.training import engine
+    from checkerscope.toolkit.training.engine import Recipe
+    from checkerscope.toolkit.training.loop import Loop
 
     data, members = data_and_members(side, width, device, 1, Recipe(100, BATCH))
     training, steps = Loop(members[0], data), 10
@@ -107,8 +107,8 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
 def rows(side: int, width: int, device: torch.device, steps: int) -> list[dict[str, Any]]:
     """Return one row per executor and number of models of one size."""
     from benchmarks.timing import say
-    from toolkit.training import choice
-    from toolkit.training.engine import Recipe
+    from checkerscope.toolkit.training import choice
+    from checkerscope.toolkit.training.engine import Recipe
 
     data, members = data_and_members(side, width, device, max(MODELS), Recipe(steps, BATCH))
     found = []
@@ -129,8 +129,8 @@ def rate(results: dict[str, Any]) -> None:
     import torch
 
     from benchmarks.roofline import work
-    from toolkit.training.engine import Recipe
-    from toolkit.training.loop import Loop
+    from checkerscope.toolkit.training.engine import Recipe
+    from checkerscope.toolkit.training.loop import Loop
 
     for side, width in SIZES:
         data, members = data_and_members(side, width, torch.device("cpu"), 1, Recipe(10, BATCH))
@@ -153,7 +153,7 @@ def timed(name: str, members: list[Any], data: Any, steps: int) -> dict[str, Any
     """Return milliseconds per step of all members, models per minute and memory; or why there are none."""
     import torch
 
-    from toolkit.training import choice
+    from checkerscope.toolkit.training import choice
 
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -170,7 +170,7 @@ def timed(name: str, members: list[Any], data: Any, steps: int) -> dict[str, Any
 
 def precisions(side: int, width: int, device: torch.device, steps: int) -> list[dict[str, Any]]:
     """Return what one captured step takes in the precisions that are opt-in."""
-    from toolkit.training.engine import Recipe
+    from checkerscope.toolkit.training.engine import Recipe
 
     found = []
     for precision in ("tf32", "bfloat16"):
@@ -183,9 +183,9 @@ def stream(device: torch.device) -> dict[str, Any]:
     """Train a model into a store, and return what the mean spectrum of a million images through it takes."""
     import torch
 
-    from analysis.streaming import mean_power
+    from benchmarks._streaming import mean_power, reconstructions
     from benchmarks.sides import spec
-    from experiments import streaming, task
+    from checkerscope.experiments.execution import training as task
 
     def chunks(count: int, where: torch.device) -> Iterator[torch.Tensor]:
         generator = torch.Generator(where).manual_seed(0)
@@ -200,7 +200,7 @@ def stream(device: torch.device) -> dict[str, Any]:
             raise RuntimeError(answer["why"])
 
         def spectrum(count: int, where: torch.device) -> torch.Tensor:
-            return mean_power(streaming.reconstructions(place.store, run, chunks(count, where), device=where))
+            return mean_power(reconstructions(place.store, run, chunks(count, where), device=where))
 
         spectrum(HELD, device)
         torch.cuda.synchronize()
@@ -226,12 +226,13 @@ def main() -> int:
     import torch
 
     from benchmarks import timing
-    from experiments import store
+    from checkerscope.experiments.store import disk
+    from checkerscope.experiments.store.seals import to_json
 
     if arguments.recount:
         kept = json.loads(arguments.output.read_text(encoding="utf-8"))
         rate(kept)
-        store.write(arguments.output, store.to_json(kept))
+        disk.write(arguments.output, to_json(kept))
         return 0
     if not torch.cuda.is_available():
         print(f"no CUDA device (torch {torch.__version__}): nothing was measured, nothing was written")

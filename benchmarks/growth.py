@@ -25,8 +25,8 @@ def row(arm: str, factor: str, value: int, steps: int, rounds: int) -> dict[str,
     """Return the cost of one step of one network."""
     from benchmarks.sides import operations, spec, stepper
     from benchmarks.timing import gemm, interleaved, worked
-    from experiments import build
-    from experiments.memory import step_memory_mb
+    from checkerscope.analysis.cost import step_memory_mb
+    from checkerscope.experiments.study import build
 
     changes = {KEYS[key]: asked for key, asked in {**BASE, factor: value}.items()}
     run = spec(arm, steps, **{**changes, "network__latent_channels": changes["network__width"]})

@@ -28,21 +28,21 @@ from calibration_records import records as calibration_records
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from analysis.distortions import checkerboard
-from analysis.tables import calibration, metric_audit, probe_agreement
-from analysis.trial import Trial
-from experiments import collect
-from experiments.paper import PAPER
-from toolkit import catalog
-from toolkit.images import photos
-from toolkit.networks.autoencoder import Autoencoder
-from toolkit.upsampler import Upsampler
+from checkerscope.analysis.distortions import checkerboard
+from checkerscope.analysis.tables import calibration, metric_audit, probe_agreement
+from checkerscope.analysis.trial import Trial
+from checkerscope.experiments.reporting.paper import PAPER
+from checkerscope.experiments.store.records import load_records
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.images import photos
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
 
 HERE = Path(__file__).parent
 VALUES, PAGE = HERE / "measures.json", HERE.parent / "docs" / "measures.md"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/measures.py"
 IMAGES, PERIOD, MARGIN, LEVEL_DB = 64, 4, 8, -40.0
-PACKAGE, PUBLISHED = "analysis.measures", "analysis.measures.published"
+PACKAGE, PUBLISHED = "checkerscope.analysis.measures", "checkerscope.analysis.measures.published"
 
 
 class Known(nn.Module):
@@ -50,7 +50,7 @@ class Known(nn.Module):
 
     def __init__(self, upsampler: str, pattern: Callable[[Tensor], Tensor] | None = None) -> None:
         super().__init__()
-        layer: type[Upsampler] = catalog.load("toolkit.upsamplers", upsampler)
+        layer: type[Upsampler] = catalog.load("checkerscope.toolkit.upsamplers", upsampler)
         self.upsamplers = nn.ModuleList([layer(3, 3, scale=2) for _ in range(2)])
         self.pattern = pattern
 
@@ -105,8 +105,8 @@ def padding() -> dict[str, dict[str, float]]:
     """
     large = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0)).double()
     found = {}
-    for name in catalog.names("toolkit.upsamplers"):
-        layer = functools.partial(catalog.load("toolkit.upsamplers", name), scale=2)
+    for name in catalog.names("checkerscope.toolkit.upsamplers"):
+        layer = functools.partial(catalog.load("checkerscope.toolkit.upsamplers", name), scale=2)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             network = Autoencoder(layer, width=8, latent_channels=8).double().eval()
@@ -206,7 +206,7 @@ def _companion(name: str, table: object, heading: str) -> str:
     if not folder.is_dir():
         return ""
     build, caption = table.build, table.CAPTION  # type: ignore[attr-defined]
-    return f"{heading}\n{_framed(build(collect.load(folder)))}\n{caption}\n"
+    return f"{heading}\n{_framed(build(load_records(folder)))}\n{caption}\n"
 
 
 INTRODUCTION = """# What the measures measure

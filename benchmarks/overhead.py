@@ -56,8 +56,8 @@ def overrides(runs: int, name: str) -> tuple[str, ...]:
 
 def commit_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
     """Do what a training and a measuring leave behind, without doing them: the files of run `template`."""
-    from experiments.spec import RunSpec
-    from experiments.store import Store
+    from checkerscope.experiments.store.runs import Store
+    from checkerscope.experiments.study.spec import RunSpec
 
     spec = RunSpec.model_validate_json(canonical)
     store, source = place.store, Store(Path(place.results), "template")
@@ -73,8 +73,8 @@ def commit_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
 
 def measure_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
     """The same for the measures."""
-    from experiments.spec import RunSpec
-    from experiments.store import Store
+    from checkerscope.experiments.store.runs import Store
+    from checkerscope.experiments.study.spec import RunSpec
 
     spec = RunSpec.model_validate_json(canonical)
     store, source = place.store, Store(Path(place.results), "template")
@@ -87,7 +87,7 @@ def measure_again(canonical: str, place: Any, template: str) -> dict[str, Any]:
 
 def make_template(results: Path) -> str:
     """Train and measure one run for its files; return its id."""
-    from experiments.session import Session
+    from checkerscope.experiments.execution.session import Session
 
     session = Session.open(CONFIG, (*overrides(1, "template"),), results, count=0)
     with contextlib.closing(session):
@@ -98,8 +98,8 @@ def make_template(results: Path) -> str:
 def fill(results: Path, runs: int, name: str, pool: Pool, template: str) -> dict[str, Any]:
     """Commit `runs` runs through an executor of two workers; return seconds per run."""
     from benchmarks import overhead  # by its name: workers import it
-    from experiments import runner
-    from experiments.session import Session
+    from checkerscope.experiments.execution.session import Session
+    from checkerscope.experiments.workers import scheduler
 
     session = Session.open(CONFIG, overrides(runs, name), results)
     session.store.prepare()
@@ -108,9 +108,9 @@ def fill(results: Path, runs: int, name: str, pool: Pool, template: str) -> dict
     for verb, function in (("train", overhead.commit_again), ("measure", overhead.measure_again)):
         if verb == "measure" and runs > MEASURED and not name.startswith("local"):
             continue
-        calls = (runner.Call(run.spec.id, function, (run.spec.canonical, place, template)) for run in session.runs())
+        calls = (scheduler.Call(run.spec.id, function, (run.spec.canonical, place, template)) for run in session.runs())
         began, cpu = time.perf_counter(), pool.cpu_seconds()
-        summary = runner.execute(calls, pool.executor, window=4, done=lambda key, result: None)
+        summary = scheduler.execute(calls, pool.executor, window=4, done=lambda key, result: None)
         taken[f"{verb}_seconds_per_run"] = (time.perf_counter() - began) / runs
         taken[f"{verb}_cpu_seconds_per_run"] = (pool.cpu_seconds() - cpu) / runs
         assert summary.count() == {"done": runs}, summary.failures()[:3]
@@ -124,7 +124,7 @@ def look(results: Path, runs: int, name: str) -> dict[str, Any]:
     for command in COMMANDS:
         options = [str(results / name)] if command == "verify" else [str(CONFIG), "--results", str(results), *words]
         options += ["--yes"] if command == "run" else []
-        taken[command] = used([sys.executable, "-m", "experiments", command, *options])
+        taken[command] = used([sys.executable, "-m", "checkerscope", command, *options])
     return taken
 
 
@@ -143,11 +143,11 @@ def dry_run() -> dict[str, float]:
     one = ['grid.upsampler=["nearest_conv"]', 'grid.initializer=["default"]', "exclude=[]"]
     words += [word for override in one for word in ("--set", override)]
     shown = subprocess.run(
-        [sys.executable, "-m", "experiments", "run", str(CONFIG), "--dry-run", "--json", *words],
+        [sys.executable, "-m", "checkerscope", "run", str(CONFIG), "--dry-run", "--json", *words],
         cwd=ROOT, capture_output=True, check=True,
     )  # fmt: skip
     assert json.loads(shown.stdout)["runs"] == 1_000_000
-    return used([sys.executable, "-m", "experiments", "run", str(CONFIG), "--dry-run", *words])
+    return used([sys.executable, "-m", "checkerscope", "run", str(CONFIG), "--dry-run", *words])
 
 
 def one_folder(parent: Path, entries: int) -> dict[str, Any]:
@@ -190,8 +190,8 @@ class Pool:
 @contextlib.contextmanager
 def pools(folder: Path) -> Iterator[dict[str, Pool]]:
     """Give two executors, each with two workers that have imported everything."""
-    from experiments import dask_executor
-    from experiments.executors import local
+    from checkerscope.experiments.workers import dask as dask_executor
+    from checkerscope.experiments.workers.local import local
 
     told = folder / "scheduler.json"
     dask = [sys.executable, "-m"]
@@ -226,7 +226,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="Where; deleted afterwards.")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "overhead.json")
     arguments = parser.parse_args()
-    from experiments import provenance, store
+    from checkerscope.experiments.store import disk
+    from checkerscope.experiments.store.seals import to_json
+    from checkerscope.experiments.study import provenance
 
     sizes = f"--runs {' '.join(map(str, arguments.runs))} --entries {arguments.entries}"
     results: dict[str, Any] = {"command": f"python benchmarks/overhead.py {sizes}", "config": str(CONFIG.name)}
@@ -254,7 +256,7 @@ def main() -> None:
                     shutil.rmtree(folder / f"{kind}-{runs}")
     results["environment"] = provenance.environment("cpu")
     results["load"] = os.getloadavg()
-    store.write(arguments.output, store.to_json(results))
+    disk.write(arguments.output, to_json(results))
 
 
 if __name__ == "__main__":

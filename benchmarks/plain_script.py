@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from toolkit.images import photos
+from checkerscope.toolkit.images import photos
 
 WIDTH, LATENT = 16, 16
 

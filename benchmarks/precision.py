@@ -27,9 +27,9 @@ def trained(arm: str, precision: str, seed: int, steps: int) -> dict[str, float]
     import torch
 
     from benchmarks.sides import spec
-    from experiments import build
-    from toolkit import catalog
-    from toolkit.training import loop
+    from checkerscope.experiments.study import build
+    from checkerscope.toolkit import catalog
+    from checkerscope.toolkit.training import loop
 
     torch.set_num_threads(1)
     run = spec(arm, steps, seed, train__precision=precision)
@@ -39,7 +39,7 @@ def trained(arm: str, precision: str, seed: int, steps: int) -> dict[str, float]
     trial = build.trial(network, build.data(run, "test").first(IMAGES), run, margin=MARGIN)
     found = {"training loss, last 10 steps": float(outcome.losses[-10:].mean())}
     for name in MEASURES:
-        values = catalog.load("analysis.measures", name).measure(trial)
+        values = catalog.load("checkerscope.analysis.measures", name).measure(trial)
         found |= {key: float(value) for key, value in values.items() if getattr(value, "ndim", 0) == 0}
     return found
 

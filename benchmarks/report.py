@@ -197,14 +197,14 @@ def main() -> int:
     """Write the page and its figures."""
     import io
 
-    from experiments import store
+    from checkerscope.experiments.store import disk
 
     found = load(ROOT / "benchmarks")
     if "growth" in found:
         data = io.BytesIO()
         figure(found).savefig(data, format="png", dpi=200, metadata={"Software": None})
-        store.write(ROOT / "docs" / "figures" / "growth.png", data.getvalue())
-    store.write(ROOT / "docs" / "performance.md", page(found).encode())
+        disk.write(ROOT / "docs" / "figures" / "growth.png", data.getvalue())
+    disk.write(ROOT / "docs" / "performance.md", page(found).encode())
     return 0
 
 

@@ -138,6 +138,6 @@ def page() -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    from experiments import store
+    from checkerscope.experiments.store import disk
 
-    store.write(ROOT / "docs/scale.md", page().encode())
+    disk.write(ROOT / "docs/scale.md", page().encode())

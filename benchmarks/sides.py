@@ -21,8 +21,8 @@ ARMS: dict[str, dict[str, Any]] = {
 
 def spec(arm: str, steps: int, seed: int = 0, **changes: Any) -> Any:
     """Return a run of the quick study; `changes` by dotted key with __ for the dot."""
-    from experiments.config import merge, validate
-    from experiments.spec import RunSpec
+    from checkerscope.experiments.study.config import merge, validate
+    from checkerscope.experiments.study.spec import RunSpec
 
     raw: dict[str, Any] = {
         "images": {"source": "photos", "size": 64},
@@ -41,8 +41,8 @@ def train_ours(arm: str, steps: int, seed: int) -> float:
     """Train one model as a worker does, without the store; return the worker's peak memory in MB."""
     import torch
 
-    from experiments import build, provenance
-    from toolkit.training import loop
+    from checkerscope.experiments.study import build, provenance
+    from checkerscope.toolkit.training import loop
 
     torch.set_num_threads(1)
     run = spec(arm, steps, seed)
@@ -56,9 +56,9 @@ def stepper(run: Any) -> Callable[[], None]:
     """Return a call that takes the run's steps with a model that is already in place, in this thread."""
     import torch
 
-    from experiments import build
-    from toolkit.training.engine import Data, Member
-    from toolkit.training.loop import Loop
+    from checkerscope.experiments.study import build
+    from checkerscope.toolkit.training.engine import Data, Member
+    from checkerscope.toolkit.training.loop import Loop
 
     torch.set_num_threads(1)
     images = build.data(run, "train")
@@ -75,7 +75,7 @@ def operations(run: Any) -> int:
     """Return the floating-point operations of one training step, as torch counts those of convolutions."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from experiments import build
+    from checkerscope.experiments.study import build
 
     images = build.data(run, "train")
     counter = FlopCounterMode(display=False)
@@ -129,7 +129,7 @@ class Plain:
 
 def _serve(pipe: Any) -> None:
     from benchmarks import plain_script
-    from toolkit.images import photos
+    from checkerscope.toolkit.images import photos
 
     images = photos.load("train", 64)
     while True:

@@ -45,10 +45,10 @@ def arguments(command: str, results: Path, steps: int, workers: int) -> list[str
 
 def work(results: Path, steps: int) -> int:
     """Do the study in this process; return the first exit code that is not 0."""
-    from experiments import keeper
-    from experiments.__main__ import run
+    from checkerscope.experiments.__main__ import run
+    from checkerscope.experiments.execution import checkpoints
 
-    keeper.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
+    checkpoints.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
     return next((code for command in COMMANDS if (code := run(arguments(command, results, steps, 0)))), 0)
 
 
@@ -66,7 +66,7 @@ def forked(results: Path, steps: int, log: Path) -> int:
 
 def spawned(results: Path, steps: int, log: Path) -> int:
     """Start `checkerscope run` with one worker process, as a user does, and return its number."""
-    command = [sys.executable, "-m", "experiments", *arguments("run", results, steps, 1)]
+    command = [sys.executable, "-m", "checkerscope", *arguments("run", results, steps, 1)]
     with open(log, "ab") as output:
         return subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=output, start_new_session=True).pid
 
@@ -127,7 +127,7 @@ def moment(results: Path) -> str:
 
 
 def soak(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    from experiments.verify import verify_folder
+    from checkerscope.experiments.store.verify import verify_folder
 
     generator, reference, log = random.Random(options.seed), folder / "reference", folder / "log"
     # in this process: the images and torch's late imports, a second of work, are then there in every fork
@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     options, began = parser.parse_args(), time.monotonic()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    from experiments import measuring, publishing, session, task, vetting  # noqa: F401 - loaded before the first fork
+    from checkerscope.experiments.reporting import publish  # noqa: F401 - loaded before the first fork
 
     with tempfile.TemporaryDirectory() as name:
         found = soak(Path(name), options)

@@ -26,7 +26,7 @@ def study(name: str) -> dict[str, Any]:
     """Run one study and return what it took and left."""
     with tempfile.TemporaryDirectory() as folder:
         results, before = Path(folder) / "results", os.times()
-        command = [sys.executable, "-m", "experiments", "study", f"configs/{name}.toml", "--workers", "1"]
+        command = [sys.executable, "-m", "checkerscope", "study", f"configs/{name}.toml", "--workers", "1"]
         ended = subprocess.run(
             [*command, "--results", str(results), "--output", f"{folder}/{name}.pdf"], cwd=PROJECT, check=False
         )

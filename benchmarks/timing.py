@@ -52,10 +52,12 @@ def copy(size: int = 2**25, times: int = 3) -> tuple[Callable[[], Any], float]:
 
 def write(path: Path, results: dict[str, Any], device: str = "cpu") -> None:
     """Store results with the machine, the versions and the load that they were taken under."""
-    from experiments import provenance, store
+    from checkerscope.experiments.store import disk
+    from checkerscope.experiments.store.seals import to_json
+    from checkerscope.experiments.study import provenance
 
     where = {"environment": provenance.environment(device), "load": os.getloadavg()}
-    store.write(path, store.to_json({**results, **where}))
+    disk.write(path, to_json({**results, **where}))
 
 
 def say(text: str) -> None:

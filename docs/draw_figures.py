@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from toolkit import catalog
-from toolkit.geometry import Axis
-from toolkit.initializer import initialize
-from toolkit.overlap import line_counts, spread
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.geometry.overlap import line_counts, spread
 
 FOLDER = Path(__file__).parent / "figures"
 Picture = NDArray[np.uint8]
@@ -67,7 +67,7 @@ def flat(name: str, options: dict[str, int], initializer: str) -> Picture:
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(1)
-        layer = catalog.load("toolkit.upsamplers", name)(8, 1, scale=2, **options).double()
+        layer = catalog.load("checkerscope.toolkit.upsamplers", name)(8, 1, scale=2, **options).double()
         initialize(layer, initializer, generator=torch.Generator().manual_seed(1))
         y = layer(torch.ones(1, 8, 20, 20, dtype=torch.float64))[0, 0, 8:-8, 8:-8].numpy()
     y = y / np.sqrt(np.square(y).mean()) * (1 if y.mean() > 0 else -1)
@@ -78,7 +78,7 @@ def photo(name: str) -> Picture:
     """Return 32 x 32 pixels of a photograph enlarged four times, two pixels per value."""
     grey = np.asarray(Image.fromarray(data.astronaut()).convert("L"))[56:184, 160:288]
     small = torch.from_numpy(grey.reshape(32, 4, 32, 4).mean((1, 3)) / 255)[None, None]
-    large = catalog.load("toolkit.upsamplers", name)(1, 1, scale=4).double()(small)[0, 0].numpy()
+    large = catalog.load("checkerscope.toolkit.upsamplers", name)(1, 1, scale=4).double()(small)[0, 0].numpy()
     return magnify(np.rint(255 * np.clip(large, 0, 1)).astype(np.uint8), 2)
 
 

@@ -1,4 +1,4 @@
-"""`python -m experiments`, the same as the console script `checkerscope`.
+"""`python -m checkerscope`, the same as the console script `checkerscope`.
 
 Even click is imported only after the signal handlers are set: a command that is told to stop says so in one line.
 """
@@ -12,9 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from experiments.stopping import Stopped
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from checkerscope.experiments.errors import STOPPING, Stopped
 
 
 class _Told:
@@ -63,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> object:
-    from experiments.cli import cli
+    from checkerscope.experiments.cli.root import cli
 
     try:
         code = cli.main(list(arguments), prog_name="checkerscope", standalone_mode=False)

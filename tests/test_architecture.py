@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import toolkit
-
-ROOT = Path(toolkit.__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("toolkit", "analysis", "experiments")
 #: Packages of ours that a layer may import.
 MAY_IMPORT = {"toolkit": {"toolkit"}, "analysis": {"toolkit", "analysis"}, "experiments": set(LAYERS)}
@@ -37,7 +35,7 @@ NOWHERE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "mars
 #: Runs text that stands in the same file: the founding article's listings, which are what its claims are about.
 RUNS_ITS_OWN_TEXT = "experiments/claims/_listings.py"
 #: The only file that opens anything for writing.
-WRITER = "experiments/disk.py"
+WRITER = "experiments/store/disk.py"
 WRITING_CALLS = (
     *("write_text", "write_bytes", "savefig", "imsave", "save_file", "torch.save", "numpy.save", "to_parquet"),
     *("np.save", "np.savez", "np.savez_compressed", "np.savetxt"),
@@ -46,7 +44,7 @@ WRITING_CALLS = (
 )
 HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "skimage", "PIL", "pydantic", "typst")
 #: Modules that the command line loads before it knows the command: `--help` must not wait for torch.
-LIGHT = ("experiments/cli.py", "experiments/__main__.py", "toolkit/catalog.py")
+LIGHT = ("experiments/cli/root.py", "experiments/__main__.py", "toolkit/catalog.py")
 
 
 def sources() -> list[Path]:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.__main__ import run
-from toolkit import catalog
+from checkerscope.experiments.__main__ import run
+from checkerscope.toolkit import catalog
 
 PROJECT = Path(__file__).resolve().parents[1]
 DOCS = PROJECT / "docs"
@@ -72,14 +72,16 @@ def test_components_are_listed() -> None:
 
 
 #: Tests that a new upsampler must pass, and the file that sets how they are run.
-CONTRACT = ("tests/toolkit/test_upsampler_contract.py", "tests/toolkit/test_initializers.py", "setup.cfg")
+CONTRACT = ("tests/toolkit/upsamplers/test_contract.py", "tests/toolkit/test_initializers.py", "setup.cfg")
 
 
 def test_upsamplers_that_are_listed_pass_the_contract(tmp_path: Path) -> None:
     listed = {str(each.id): str(each.values[0]) for each in COMPONENTS if "FixedUpsampler" in str(each.values[0])}
     assert set(listed) == {"README-1", "CONTRIBUTING-1"}
-    shutil.copytree(PROJECT / "toolkit", tmp_path / "toolkit", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "tests" / "toolkit").mkdir(parents=True)
+    for folder in ("checkerscope", "toolkit"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / folder, tmp_path / folder, symlinks=True, ignore=ignored)
+    (tmp_path / "tests" / "toolkit" / "upsamplers").mkdir(parents=True)
     for name in CONTRACT:
         shutil.copy(PROJECT / name, tmp_path / name)
     for name, file in (("README-1", "nearest_blur"), ("CONTRIBUTING-1", "nearest_blur_again")):
@@ -116,7 +118,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         assert (DOCS / link).resolve().is_file(), link
     named = re.findall(r"\[(\w+)\]\(\.\./experiments/claims/(\w+)\.py\)", text)
     assert all(name == file for name, file in named if "_" in name)
-    assert {file for _, file in named} <= set(catalog.names("experiments.claims"))
+    assert {file for _, file in named} <= set(catalog.names("checkerscope.experiments.claims"))
     anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^## (.*)$", text, re.M)}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
 

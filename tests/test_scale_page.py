@@ -7,9 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import toolkit
-
-ROOT = Path(toolkit.__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def report() -> Any:

@@ -69,7 +69,7 @@ def folder(package: str) -> Path:
 def names(package: str) -> tuple[str, ...]:
     """Return the component names of a package, sorted; files that start with `_` are private.
 
-    >>> "nearest" in names("toolkit.upsamplers")
+    >>> "nearest" in names("checkerscope.toolkit.upsamplers")
     True
     """
     stems = (path.stem for path in folder(package).glob("*.py"))
@@ -125,7 +125,7 @@ def load(package: str, name: str) -> Any:
 def describe(package: str) -> tuple[Component, ...]:
     """Return what every component of a package says of itself, without importing any of them.
 
-    >>> [c.label for c in describe("toolkit.upsamplers") if c.name == "nearest"]
+    >>> [c.label for c in describe("checkerscope.toolkit.upsamplers") if c.name == "nearest"]
     ['Nearest']
     """
     return tuple(describe_one(package, name) for name in names(package))

@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.audit_report import Layer, Report, Step
-from analysis.figures import _style
-from toolkit import checks
+from checkerscope.analysis.audit.report import Layer, Report, Step
+from checkerscope.analysis.figures import _style
+from checkerscope.toolkit import checks
 
 #: Device pixels: width, title line, square panel and the room around it, labels and dots of the tree.
 WIDTH, LINE, PANEL, ROOM = 1500, 30, 384, 116

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from analysis.records import Records
+from checkerscope.analysis.records import Records
 
 #: Width of a text column and of a page's text block, inches.
 COLUMN, PAGE = 3.4, 7.0

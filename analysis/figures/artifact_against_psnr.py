@@ -5,8 +5,8 @@ from __future__ import annotations
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.records import Records
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.records import Records
 
 LABEL = "Artifact against reconstruction quality"
 CAPTION = (

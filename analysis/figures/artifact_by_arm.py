@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures import _style
-from analysis.records import Records
-from analysis.statistics import interval
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.statistics import interval
 
 LABEL = "Artifacts by upsampler and initialization"
 CAPTION = (

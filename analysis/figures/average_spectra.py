@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.records import Records
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.records import Records
 
 LABEL = "Averaged spectra of the residual"
 CAPTION = (

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures._style import PAGE, figure, looks, styled
-from analysis.records import Records
+from checkerscope.analysis.figures._style import PAGE, figure, looks, styled
+from checkerscope.analysis.records import Records
 
 LABEL = "Claims in pictures"
 CAPTION = (

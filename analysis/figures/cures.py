@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.records import Records
-from analysis.tables import cures
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import cures
 
 LABEL = "What cures leave and cost"
 CAPTION = (

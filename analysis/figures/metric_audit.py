@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.records import Records
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.records import Records
 
 LABEL = "Metric audit"
 CAPTION = (

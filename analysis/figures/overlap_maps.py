@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.measures.overlap_map import overlap_map
-from analysis.records import Records
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.measures.overlap_map import overlap_map
+from checkerscope.analysis.records import Records
 
 LABEL = "Kernel overlap maps"
 CAPTION = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.measures.decoder_probe import DIRTY
-from analysis.records import Records
-from analysis.tables import probe
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.measures.decoder_probe import DIRTY
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import probe
 
 LABEL = "Decoder probe against photographs"
 CAPTION = (

@@ -6,8 +6,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.figures import _style
-from analysis.records import Records
+from checkerscope.analysis.figures import _style
+from checkerscope.analysis.records import Records
 
 LABEL = "Radial power spectra"
 CAPTION = (

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Average power spectrum"
 SOURCE = "Karras et al. 2021, arXiv:2106.12423, avg_spectra; Hann window, no padding, no whitening"

@@ -11,9 +11,9 @@ from math import nan, sqrt
 
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Border error"
 SOURCE = "this study"

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from analysis import lattice, spectra
-from analysis.trial import Trial
+from checkerscope.analysis import lattice, spectra
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Checkerboard energy"
 SOURCE = "this study; local background after Popescu and Farid 2005, lattice lines after Odena et al. 2016"

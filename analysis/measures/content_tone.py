@@ -14,8 +14,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from analysis import lattice, spectra
-from analysis.trial import Trial
+from checkerscope.analysis import lattice, spectra
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Content tone"
 SOURCE = "this study: local Fourier coefficients at the lattice lines"

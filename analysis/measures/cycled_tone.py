@@ -17,10 +17,10 @@ from math import nan
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.measures.tone import tone, unbiased_tone
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.tone import tone, unbiased_tone
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Cycled tone"
 SOURCE = "this study; all shifts of an image after cycle spinning, Coifman and Donoho 1995"

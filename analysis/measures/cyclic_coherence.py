@@ -17,9 +17,9 @@ from math import log10, nan
 import torch
 from torch import Tensor
 
-from analysis import lattice, spectra
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import lattice, spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Cyclic coherence"
 SOURCE = "Gardner 1986 (spectral coherence of cyclostationary signals); bias (N|C|^2 - 1)/(N - 1)"

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
 
 LABEL = "DCT power spectrum"
 SOURCE = "after Frank et al. 2020, arXiv:2003.08685; power is averaged, not the signed coefficient"

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.measures.tone import LEVELS, tone, tone_fraction
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.tone import LEVELS, tone, tone_fraction
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Decoder probe"
 SOURCE = "this study"

@@ -13,9 +13,9 @@ from math import nan
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Detectability"
 SOURCE = "after Frank et al. 2020, arXiv:2003.08685 (linear classifier); ridge regression on log power spectra"

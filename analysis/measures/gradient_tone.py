@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.measures.tone import phase_means
-from analysis.trial import Trial
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.tone import phase_means
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Gradient tone"
 SOURCE = "Odena et al. 2016, doi:10.23915/distill.00003, on checkerboards in gradients; this study for the AC fraction"

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.measures.tone import tone
-from analysis.trial import Trial
+from checkerscope.analysis.measures.tone import tone
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Level sweep"
 SOURCE = "Pons et al. 2021, arXiv:2010.14356 (tones in silence); normalised here by level"

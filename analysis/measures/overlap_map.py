@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from analysis.trial import Trial
-from toolkit.geometry import Axis
-from toolkit.overlap import phase_counts, spread
-from toolkit.response import phase_kernels
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.geometry.overlap import phase_counts, spread
+from checkerscope.toolkit.response import phase_kernels
 
 LABEL = "Kernel overlap"
 SOURCE = "Odena, Dumoulin and Olah 2016, doi:10.23915/distill.00003"
@@ -66,7 +66,7 @@ def weight_overlap(upsampler: nn.Module) -> Tensor:
     Raises:
         ValueError: If the upsampler is not linear or needs the encoder's context.
 
-    >>> from toolkit.upsamplers.nearest import Nearest
+    >>> from checkerscope.toolkit.upsamplers.nearest import Nearest
     >>> weight_overlap(Nearest(1, 1, spatial_dims=1))
     tensor([1., 1.], dtype=torch.float64)
     """

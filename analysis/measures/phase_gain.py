@@ -13,9 +13,9 @@ from math import nan
 
 from torch import Tensor, nn
 
-from analysis.trial import Trial
-from toolkit.response import phase_gains
-from toolkit.upsampler import Upsampler
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.response import phase_gains
 
 LABEL = "Phase gain"
 SOURCE = "Sugawara, Shiota and Kiya 2018; this study for the AC fraction"
@@ -32,12 +32,12 @@ def phase_gain(upsampler: nn.Module) -> float:
     sum (G_p - mean_p G)^2 / sum G_p^2, which is sum_{m != 0} |H(2 pi m / s)|^2 / sum_m |H(2 pi m / s)|^2.
 
     Args:
-        upsampler: A linear upsampler (`toolkit.response.phase_gains` says what that takes).
+        upsampler: A linear upsampler (`toolkit.response.linear.phase_gains` says what that takes).
 
     Raises:
         ValueError: If it is not linear, or needs the encoder's context.
 
-    >>> from toolkit.upsamplers.bilinear import Bilinear
+    >>> from checkerscope.toolkit.upsamplers.bilinear import Bilinear
     >>> phase_gain(Bilinear(1, 1))
     0.0
     """

@@ -14,9 +14,9 @@ from math import nan
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit.response import phase_energies
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit.response import phase_energies
 
 LABEL = "Phase variance"
 SOURCE = "after Gallagher 2005 and Vazquez-Padin et al. 2010 (cyclostationarity of interpolated images)"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Radial power spectrum"
 SOURCE = "this study; unlike Durall et al. 2020, arXiv:2003.01826, windowed, linear, no bin dropped"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Reconstruction"
 SOURCE = "SSIM: Wang et al. 2004 with its Gaussian window, through scikit-image"

@@ -14,9 +14,9 @@ from math import inf, log10, nan
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Shift equivariance"
 SOURCE = "EQ-T and EQ-T_frac of Karras et al. 2021, arXiv:2106.12423, eq. 3, on real images, peak value 1, axis by axis"

@@ -16,8 +16,8 @@ from math import nan, sqrt
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from analysis.trial import Trial
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Tone"
 SOURCE = "Sugawara, Shiota and Kiya 2018 (equal polyphase gains); phase means as in Odena et al. 2016's flat test"

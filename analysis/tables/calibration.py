@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.records import Records
+from checkerscope.analysis.records import Records
 
 LABEL = "Calibration of the grid test"
 CAPTION = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.records import Records
+from checkerscope.analysis.records import Records
 
 LABEL = "Claims"
 CAPTION = (

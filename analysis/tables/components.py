@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.records import Records
-from toolkit import catalog
+from checkerscope.analysis.records import Records
+from checkerscope.toolkit import catalog
 
 LABEL = "Components and their sources"
 CAPTION = "Upsamplers and initializations of the catalogue, as their files declare them."
-KINDS = {"upsampler": "toolkit.upsamplers", "initialization": "toolkit.initializers"}
+KINDS = {"upsampler": "checkerscope.toolkit.upsamplers", "initialization": "checkerscope.toolkit.initializers"}
 
 
 def build(records: Records) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.records import Records
-from analysis.tables import main_results
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import main_results
 
 LABEL = "Cost of every arm"
 CAPTION = (

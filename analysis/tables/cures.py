@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison import removed
-from analysis.records import Records
-from analysis.statistics import interval
-from analysis.tables.main_results import cell
+from checkerscope.analysis.comparison import removed
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.statistics import interval
+from checkerscope.analysis.tables.main_results import cell
 
 LABEL = "Cures"
 CAPTION = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.records import Records
-from analysis.statistics import interval
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.statistics import interval
 
 LABEL = "Main results"
 CAPTION = (

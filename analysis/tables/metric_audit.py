@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.distortions import ARTIFACTS, OTHERS
-from analysis.metric_audit import thresholds
-from analysis.records import Records
+from checkerscope.analysis.distortions import ARTIFACTS, OTHERS
+from checkerscope.analysis.metric_audit import thresholds
+from checkerscope.analysis.records import Records
 
 LABEL = "Metric audit"
 CAPTION = (

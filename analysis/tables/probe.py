@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.measures.decoder_probe import DIRTY
-from analysis.records import Records
-from analysis.statistics import interval
-from analysis.tables.main_results import cell
+from checkerscope.analysis.measures.decoder_probe import DIRTY
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.statistics import interval
+from checkerscope.analysis.tables.main_results import cell
 
 LABEL = "Decoder probe by arm"
 CAPTION = (

@@ -8,11 +8,11 @@ import pandas as pd
 import scipy.stats
 import torch
 
-from analysis.measures.decoder_probe import DIRTY
-from analysis.measures.detectability import area_under_curve
-from analysis.records import Records
-from analysis.statistics import RankCorrelation, clustered_rank_correlation
-from analysis.tables import probe
+from checkerscope.analysis.measures.decoder_probe import DIRTY
+from checkerscope.analysis.measures.detectability import area_under_curve
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.statistics import RankCorrelation, clustered_rank_correlation
+from checkerscope.analysis.tables import probe
 
 LABEL = "Decoder probe against photographs"
 CAPTION = (

@@ -7,11 +7,11 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from experiments.verdict import pick, seeded
-from toolkit import catalog
-from toolkit.networks.autoencoder import Autoencoder
-from toolkit.training import loop
-from toolkit.training.engine import Recipe
+from checkerscope.experiments.verdicts.contract import pick, seeded
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
+from checkerscope.toolkit.training import loop
+from checkerscope.toolkit.training.engine import Recipe
 
 LENGTH = 256
 #: Two stages of factor 4, as a third of Demucs.
@@ -37,7 +37,7 @@ def signals(count: int, *, seed: int) -> Tensor:
 def trained(upsampler: str, seed: int, steps: int) -> nn.Module:
     """Return a network for toy audio after some steps; kernel 8 at stride 4 where it is a transposed convolution."""
     options = {"kernel_size": 8} if upsampler == "transposed_conv" else {}
-    component = catalog.load("toolkit.upsamplers", upsampler)
+    component = catalog.load("checkerscope.toolkit.upsamplers", upsampler)
     with seeded(seed):
         network = Autoencoder(
             lambda c_in, c_out: component(c_in, c_out, scale=SCALE, spatial_dims=1, **options),

@@ -9,16 +9,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from analysis.measures import reconstruction, tone
-from analysis.trial import Trial
-from experiments.verdict import pick, seeded
-from toolkit import catalog
-from toolkit.images import photos
-from toolkit.initializer import initialize
-from toolkit.networks.autoencoder import Autoencoder
-from toolkit.training import loop
-from toolkit.training.engine import Recipe
-from toolkit.upsampler import Upsampler
+from checkerscope.analysis.measures import reconstruction, tone
+from checkerscope.analysis.trial import Trial
+from checkerscope.experiments.verdicts.contract import pick, seeded
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.images import photos
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
+from checkerscope.toolkit.training import loop
+from checkerscope.toolkit.training.engine import Recipe
 
 SIZE = 32
 #: Border that padding may reach in this network, in pixels; held-out photographs are larger for it.
@@ -78,7 +78,7 @@ def _upsampler(arm: Arm, in_channels: int, out_channels: int) -> Upsampler:
     # the last of two stages is the one that gives the first stage's channels, or the image
     is_last = arm.last and out_channels <= arm.width
     name, options = (arm.last, {}) if is_last else (arm.upsampler, dict(arm.options))
-    upsampler: type[Upsampler] = catalog.load("toolkit.upsamplers", name)
+    upsampler: type[Upsampler] = catalog.load("checkerscope.toolkit.upsamplers", name)
     return upsampler(in_channels, out_channels, **options)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.statistics import paired_difference
-from experiments.verdict import Number, over
+from checkerscope.analysis.statistics import paired_difference
+from checkerscope.experiments.verdicts.contract import Number, over
 
 #: Tone of a constant float32 image, in image units: a ratio to less than that says nothing.
 ROUNDING = 1e-8

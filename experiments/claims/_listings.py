@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from experiments.verdict import seeded
+from checkerscope.experiments.verdicts.contract import seeded
 
 #: What every listing needs and only the first has in part.
 IMPORTS = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from experiments.claims._listings import run
-from experiments.verdict import Number, Verdict, exact, judge
-from toolkit.reference import transposed_convolution
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge
+from checkerscope.toolkit.geometry.reference import transposed_convolution
 
 Shape = tuple[int, ...]
 
@@ -23,7 +23,7 @@ class Comparison:
         shape: Shape of the article's result; None if it raised.
         error: Largest deviation relative to torch's largest value; None if it raised or has another shape.
         raised: What it raised, in one line; empty if nothing.
-        corrected_error: Largest relative deviation of `toolkit.reference.transposed_convolution`.
+        corrected_error: Largest relative deviation of `toolkit.geometry.reference.transposed_convolution`.
     """
 
     expected: Shape

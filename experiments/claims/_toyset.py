@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from experiments.verdict import pick, seeded
-from toolkit import catalog
+from checkerscope.experiments.verdicts.contract import pick, seeded
+from checkerscope.toolkit import catalog
 
 SIZE, IMAGES, LATENT, CHANNELS = 32, 10, 64, 16
 #: Centres of the two rings as fractions of the corner frequency.
@@ -68,7 +68,7 @@ class Generator(nn.Module):
     def __init__(self, arm: str) -> None:
         super().__init__()
         name, convolve = ARMS[arm]
-        upsampler: Any = catalog.load("toolkit.upsamplers", name)
+        upsampler: Any = catalog.load("checkerscope.toolkit.upsamplers", name)
         self.start = nn.Linear(LATENT, CHANNELS * 16)
         blocks: list[nn.Module] = []
         for _ in range(3):

@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.measures.segmentation import segmentation
-from analysis.measures.tone import tone
-from experiments.claims import _autoencoder
-from experiments.claims._autoencoder import Arm, transposed
-from experiments.claims._compare import above, difference
-from experiments.claims._cost import saved_bytes
-from experiments.verdict import Number, exact, over, pick, seeded
-from toolkit import catalog
-from toolkit.images import labelled_leaves
-from toolkit.networks.autoencoder import Autoencoder
-from toolkit.networks.unet import UNet
-from toolkit.training import loop
-from toolkit.training.engine import Recipe
-from toolkit.upsampler import Upsampler
+from checkerscope.analysis.measures.segmentation import segmentation
+from checkerscope.analysis.measures.tone import tone
+from checkerscope.experiments.claims import _autoencoder
+from checkerscope.experiments.claims._autoencoder import Arm, transposed
+from checkerscope.experiments.claims._compare import above, difference
+from checkerscope.experiments.claims._cost import saved_bytes
+from checkerscope.experiments.verdicts.contract import Number, exact, over, pick, seeded
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.images import labelled_leaves
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
+from checkerscope.toolkit.networks.unet import UNet
+from checkerscope.toolkit.training import loop
+from checkerscope.toolkit.training.engine import Recipe
 
 SIDE, WIDTH, PERIOD, CLASSES = 32, 8, 4, labelled_leaves.CLASSES
 #: The methods of the table; the transposed convolution is the article's own (k=3, s=2, p=1, output_padding=1).
@@ -56,7 +56,7 @@ class ActivationMaps(nn.Module):
 
 def factory(arm: Arm) -> Any:
     """Return what builds an arm's upsampler from channels."""
-    component: type[Upsampler] = catalog.load("toolkit.upsamplers", arm.upsampler)
+    component: type[Upsampler] = catalog.load("checkerscope.toolkit.upsamplers", arm.upsampler)
     return functools.partial(component, **dict(arm.options))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.measures import checkerboard_energy
-from experiments.claims._autoencoder import Arm, column, plan, setting, trained, transposed, trial
-from experiments.claims._compare import below, ratio
-from experiments.verdict import Number, Verdict, exact, judge, over
-from toolkit.geometry import Axis
+from checkerscope.analysis.measures import checkerboard_energy
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, setting, trained, transposed, trial
+from checkerscope.experiments.claims._compare import below, ratio
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over
+from checkerscope.toolkit.geometry import Axis
 
 LABEL = "Large kernels, fewer artifacts"
 SOURCE = "Agnihotri 2024, arXiv:2311.17524"

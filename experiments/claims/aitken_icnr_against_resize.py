@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan
-from experiments.claims._compare import above, difference
-from experiments.verdict import Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan
+from checkerscope.experiments.claims._compare import above, difference
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over
 
 LABEL = "ICNR beats resize-convolution"
 SOURCE = "Aitken 2017, arXiv:1707.02937"

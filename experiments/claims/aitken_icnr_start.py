@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from experiments.verdict import Verdict, judge, over, pick, seeded
-from toolkit.initializer import initialize
-from toolkit.response import phase_gains, tone_fraction
-from toolkit.upsamplers.pixel_shuffle import PixelShuffle
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over, pick, seeded
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.response import phase_gains, tone_fraction
+from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
 
 LABEL = "ICNR starts clean"
 SOURCE = "Aitken 2017, arXiv:1707.02937"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from experiments.claims._sweep import configurations
-from experiments.verdict import Verdict, exact, judge, pick
+from checkerscope.experiments.claims._sweep import configurations
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, pick
 
 LABEL = "Only the shape is reversed"
 SOURCE = "founding article, section 2.1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.claims._cost import saved_bytes
-from experiments.verdict import Number, Verdict, exact, judge, seeded
-from toolkit import catalog
+from checkerscope.experiments.claims._cost import saved_bytes
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, seeded
+from checkerscope.toolkit import catalog
 
 LABEL = "Weigh compute, memory and quality"
 SOURCE = "founding article, section 4.3"
@@ -29,7 +29,7 @@ def check(budget: str) -> Verdict:
     numbers: dict[str, Number] = {}
     for arm, (name, options) in ARMS.items():
         with seeded(0):
-            layer = catalog.load("toolkit.upsamplers", name)(64, 64, **options)
+            layer = catalog.load("checkerscope.toolkit.upsamplers", name)(64, 64, **options)
             x = torch.randn(1, 64, 32, 32)
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():

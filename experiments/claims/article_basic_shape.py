@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._listings import run
-from experiments.verdict import Verdict, exact, judge
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
 
 LABEL = "Basic example: 16 to 32"
 SOURCE = "founding article, section 1.3"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from experiments.verdict import Verdict, exact, judge
-from toolkit.response import alias_gains
-from toolkit.upsamplers.bilinear import Bilinear
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
+from checkerscope.toolkit.response import alias_gains
+from checkerscope.toolkit.upsamplers.bilinear import Bilinear
 
 LABEL = "Bilinear is smooth, loses high frequencies"
 SOURCE = "founding article, section 1.1"

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.measures.tone import tone
-from experiments.claims._autoencoder import Arm, transposed
-from experiments.claims._compare import above, difference
-from experiments.claims._cost import saved_bytes
-from experiments.claims._uses import CLASSES, WIDTH, factory, mean_iou, root_mean_square, scenes
-from experiments.verdict import Number, Verdict, exact, judge, over, pick, seeded
-from toolkit.networks.unet import UNet
-from toolkit.training import loop
-from toolkit.training.engine import Recipe
+from checkerscope.analysis.measures.tone import tone
+from checkerscope.experiments.claims._autoencoder import Arm, transposed
+from checkerscope.experiments.claims._compare import above, difference
+from checkerscope.experiments.claims._cost import saved_bytes
+from checkerscope.experiments.claims._uses import CLASSES, WIDTH, factory, mean_iou, root_mean_square, scenes
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit.networks.unet import UNet
+from checkerscope.toolkit.training import loop
+from checkerscope.toolkit.training.engine import Recipe
 
 LABEL = "Halve, process, transpose, interpolate"
 SOURCE = "founding article, section 4.3"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._listings import run
-from experiments.verdict import Verdict, exact, judge
-from toolkit.geometry import Axis
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
+from checkerscope.toolkit.geometry import Axis
 
 LABEL = "Debug listing"
 SOURCE = "founding article, section 3.3"

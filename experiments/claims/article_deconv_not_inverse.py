@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, judge, over, pick
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over, pick
 
 LABEL = "The experiment shows that it is no inverse"
 SOURCE = "founding article, section 2.1"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from experiments.verdict import Number, Verdict, exact, judge, over, pick, seeded
-from toolkit.geometry import Axis
-from toolkit.initializer import initialize
-from toolkit.response import phase_energies, phase_gains, tone_fraction
-from toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.response import phase_energies, phase_gains, tone_fraction
+from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 LABEL = "Divisible kernels avoid checkerboards"
 SOURCE = "founding article, section 4.3"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from experiments.claims._listings import run
-from experiments.verdict import Verdict, exact, judge
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
 
 LABEL = "Example 3: dilated"
 SOURCE = "founding article, section 3.2"

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from experiments.claims._listings import attempt
-from experiments.verdict import Verdict, exact, judge, seeded
-from toolkit.initializer import initialize
-from toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.experiments.claims._listings import attempt
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 LABEL = "0.25 is bilinear"
 SOURCE = "founding article, section 4.2"

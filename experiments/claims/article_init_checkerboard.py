@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from experiments.claims._autoencoder import build, fit, judged, plan, scores, setting, transposed
-from experiments.claims._compare import below, difference, ratio
-from experiments.claims._listings import attempt
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import build, fit, judged, plan, scores, setting, transposed
+from checkerscope.experiments.claims._compare import below, difference, ratio
+from checkerscope.experiments.claims._listings import attempt
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "Initialization avoids checkerboards"
 SOURCE = "founding article, section 4.2"

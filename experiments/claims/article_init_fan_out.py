@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.verdict import Verdict, exact, judge, over, pick, seeded
-from toolkit.initializer import initialize
-from toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 LABEL = "Kaiming with fan_out"
 SOURCE = "founding article, section 4.2"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.claims._listings import attempt
-from experiments.verdict import Number, Verdict, exact, judge, over, pick, seeded
+from checkerscope.experiments.claims._listings import attempt
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick, seeded
 
 LABEL = "The initialization keeps the signal's scale"
 SOURCE = "founding article, section 4.2"

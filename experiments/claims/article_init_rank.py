@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.claims._listings import attempt
-from experiments.verdict import Verdict, exact, judge, seeded
+from checkerscope.experiments.claims._listings import attempt
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded
 
 LABEL = "The initialization breaks symmetry"
 SOURCE = "founding article, section 4.2"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.verdict import Verdict, exact, judge, seeded, share
-from toolkit.geometry import Axis
-from toolkit.upsampler import exact_padding
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded, share
+from checkerscope.toolkit.contracts.upsampler import exact_padding
+from checkerscope.toolkit.geometry import Axis
 
 LABEL = "Integer factor, even kernel"
 SOURCE = "founding article, section 3.1"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.verdict import Verdict, judge, share
-from toolkit.geometry import Axis
+from checkerscope.experiments.verdicts.contract import Verdict, judge, share
+from checkerscope.toolkit.geometry import Axis
 
 LABEL = "Integer factor, odd kernel"
 SOURCE = "founding article, section 3.1"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._listings import LISTINGS, attempt
-from experiments.verdict import Verdict, exact, judge
+from checkerscope.experiments.claims._listings import LISTINGS, attempt
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
 
 LABEL = "Listings run as printed"
 SOURCE = "founding article, section 1.1 to 4.3"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from experiments.claims._manual import compare, verdict
-from experiments.verdict import Verdict
+from checkerscope.experiments.claims._manual import compare, verdict
+from checkerscope.experiments.verdicts.contract import Verdict
 
 LABEL = "Manual version, float64"
 SOURCE = "founding article, section 2.2"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._manual import compare, verdict
-from experiments.verdict import Verdict
+from checkerscope.experiments.claims._manual import compare, verdict
+from checkerscope.experiments.verdicts.contract import Verdict
 
 LABEL = "Manual version, 1 to 1 channels"
 SOURCE = "founding article, section 2.2"

@@ -7,10 +7,10 @@ import inspect
 import torch
 from torch.nn import functional as F
 
-from experiments.claims._listings import run
-from experiments.claims._sweep import configurations
-from experiments.verdict import Verdict, exact, judge, pick
-from toolkit.reference import transposed_convolution
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.claims._sweep import configurations
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, pick
+from checkerscope.toolkit.geometry.reference import transposed_convolution
 
 LABEL = "Manual version, all options"
 SOURCE = "founding article, section 2.2"
@@ -43,6 +43,6 @@ def check(budget: str) -> Verdict:
             "error_of_the_corrected_version": exact(worst, n=cases),
         },
         "It has stride and padding only, one number for both axes.",
-        "toolkit.reference.transposed_convolution takes the same four steps with every option, in one to three"
-        " dimensions, and equals torch's to rounding.",
+        "toolkit.geometry.reference.transposed_convolution takes the same four steps with every option, in one to"
+        " three dimensions, and equals torch's to rounding.",
     )

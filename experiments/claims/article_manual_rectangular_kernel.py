@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._manual import compare, verdict
-from experiments.verdict import Verdict
+from checkerscope.experiments.claims._manual import compare, verdict
+from checkerscope.experiments.verdicts.contract import Verdict
 
 LABEL = "Manual version, kernel 3 x 5"
 SOURCE = "founding article, section 2.2"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._manual import compare, verdict
-from experiments.verdict import Verdict
+from checkerscope.experiments.claims._manual import compare, verdict
+from checkerscope.experiments.verdicts.contract import Verdict
 
 LABEL = "Manual version, 3 to 5 channels"
 SOURCE = "founding article, section 2.2"

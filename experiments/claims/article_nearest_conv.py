@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from experiments.claims._listings import run
-from experiments.verdict import Verdict, exact, judge, over, pick, seeded
-from toolkit.response import phase_gains, tone_fraction
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit.response import phase_gains, tone_fraction
 
 LABEL = "Nearest + convolution as a remedy"
 SOURCE = "founding article, section 4.3"

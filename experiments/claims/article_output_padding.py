@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, exact, judge, share
-from toolkit.geometry import Axis
-from toolkit.overlap import line_counts
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, share
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.geometry.overlap import line_counts
 
 LABEL = "output_padding tunes the size"
 SOURCE = "founding article, section 3.3"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from experiments.verdict import Verdict, exact, judge, seeded, share
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded, share
 
 LABEL = "output_size sets the size"
 SOURCE = "founding article, section 3.1"

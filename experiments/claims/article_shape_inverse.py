@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.verdict import Verdict, judge, share
-from toolkit.geometry import Axis, convolution_size
+from checkerscope.experiments.verdicts.contract import Verdict, judge, share
+from checkerscope.toolkit.geometry import Axis, convolution_size
 
 LABEL = "The shape is restored"
 SOURCE = "founding article, section 2.1"

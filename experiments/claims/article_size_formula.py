@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, judge, pick, share
-from toolkit.geometry import Axis
+from checkerscope.experiments.verdicts.contract import Verdict, judge, pick, share
+from checkerscope.toolkit.geometry import Axis
 
 LABEL = "Output-size formula"
 SOURCE = "founding article, section 3.1"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from experiments.verdict import Verdict, exact, judge, over, pick, seeded
-from toolkit.initializer import initialize
-from toolkit.response import phase_gains, to_transposed_conv, tone_fraction
-from toolkit.upsamplers.pixel_shuffle import PixelShuffle
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.response import phase_gains, to_transposed_conv, tone_fraction
+from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
 
 LABEL = "Sub-pixel convolution as a remedy"
 SOURCE = "founding article, section 4.3"

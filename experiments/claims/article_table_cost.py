@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.claims._cost import saved_bytes
-from experiments.verdict import Verdict, exact, judge, seeded
+from checkerscope.experiments.claims._cost import saved_bytes
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded
 
 LABEL = "Cost of the three methods"
 SOURCE = "founding article, section 1.3"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, exact, judge, over, pick
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, over, pick
 
 LABEL = "Information recovered by the three methods"
 SOURCE = "founding article, section 1.3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.verdict import Verdict, exact, judge
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
 
 LABEL = "Learnable parameters of the three methods"
 SOURCE = "founding article, section 1.3"

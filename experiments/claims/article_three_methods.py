@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, exact, judge, seeded
-from toolkit import catalog
-from toolkit.upsampler import Context
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.upsampler import Context
 
 LABEL = "Three mainstream methods"
 SOURCE = "founding article, section 1"
@@ -27,7 +27,7 @@ def check(budget: str) -> Verdict:
     bilinear = F.interpolate(x, scale_factor=2, mode="bilinear")
     nearest, bicubic = (F.interpolate(x, scale_factor=2, mode=mode) for mode in ("nearest", "bicubic"))
     with seeded(0):
-        layers = {name: catalog.load("toolkit.upsamplers", name)(4, 4) for name in (*THREE, *OTHERS)}
+        layers = {name: catalog.load("checkerscope.toolkit.upsamplers", name)(4, 4) for name in (*THREE, *OTHERS)}
     context = Context(F.max_pool2d(torch.zeros(1, 4, 16, 16), 2, return_indices=True)[1])
     with torch.no_grad():
         works = {name: layer(torch.zeros(1, 4, 8, 8), context).shape[2] == 16 for name, layer in layers.items()}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from experiments.claims._sweep import configurations
-from experiments.verdict import Verdict, judge, pick, share
-from toolkit.reference import insert_zeros, pad_ends
+from checkerscope.experiments.claims._sweep import configurations
+from checkerscope.experiments.verdicts.contract import Verdict, judge, pick, share
+from checkerscope.toolkit.geometry.reference import insert_zeros, pad_ends
 
 LABEL = "Three steps"
 SOURCE = "founding article, section 2.2"

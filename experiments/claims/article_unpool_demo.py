@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from experiments.claims._listings import run
-from experiments.verdict import Verdict, exact, judge, seeded
+from checkerscope.experiments.claims._listings import run
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, seeded
 
 LABEL = "Unpooling demo keeps the size"
 SOURCE = "founding article, section 1.2"

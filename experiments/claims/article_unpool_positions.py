@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, judge, over, pick
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over, pick
 
 LABEL = "Unpooling restores positions"
 SOURCE = "founding article, section 1.2"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._uses import compare, plan, unbeaten
-from experiments.verdict import Verdict, judge
+from checkerscope.experiments.claims._uses import compare, plan, unbeaten
+from checkerscope.experiments.verdicts.contract import Verdict, judge
 
 LABEL = "Bilinear for activation maps"
 SOURCE = "founding article, section 1.3"

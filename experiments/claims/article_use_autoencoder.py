@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import plan, setting
-from experiments.claims._uses import compare_autoencoders, unbeaten
-from experiments.verdict import Verdict, judge
+from checkerscope.experiments.claims._autoencoder import plan, setting
+from checkerscope.experiments.claims._uses import compare_autoencoders, unbeaten
+from checkerscope.experiments.verdicts.contract import Verdict, judge
 
 LABEL = "Unpooling for autoencoders"
 SOURCE = "founding article, section 1.3"

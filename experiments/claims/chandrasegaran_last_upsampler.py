@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from experiments.claims._autoencoder import MARGIN, images, plan, reconstructed, setting, transposed
-from experiments.claims._detector import accuracy
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.analysis import spectra
+from checkerscope.experiments.claims._autoencoder import MARGIN, images, plan, reconstructed, setting, transposed
+from checkerscope.experiments.claims._detector import accuracy
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "The last upsampler decides"
 SOURCE = "Chandrasegaran 2021, arXiv:2103.17195"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import column, plan, setting, transposed
-from experiments.claims._compare import above, below, ratio
-from experiments.verdict import Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import column, plan, setting, transposed
+from checkerscope.experiments.claims._compare import above, below, ratio
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over
 
 LABEL = "Even overlap: milder, not gone"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

@@ -7,9 +7,9 @@ from math import isinf
 import torch
 from torch import nn
 
-from experiments.verdict import Number, Verdict, exact, judge
-from toolkit.geometry import Axis
-from toolkit.overlap import gradient_map, phase_counts, ratio, spread
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.geometry.overlap import gradient_map, phase_counts, ratio, spread
 
 LABEL = "Checkerboards in gradients"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

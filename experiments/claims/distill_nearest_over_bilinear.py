@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan, setting
-from experiments.claims._compare import above, difference
-from experiments.verdict import Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, setting
+from checkerscope.experiments.claims._compare import above, difference
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over
 
 LABEL = "Nearest works better than bilinear"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.verdict import Verdict, exact, judge
-from toolkit.geometry import Axis
-from toolkit.overlap import phase_counts, ratio, spread
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.geometry.overlap import phase_counts, ratio, spread
 
 LABEL = "Uneven overlap, squared in 2-D"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

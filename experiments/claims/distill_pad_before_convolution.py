@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from experiments.verdict import Number, Verdict, judge, over, pick
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over, pick
 
 LABEL = "Pad before the convolution"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

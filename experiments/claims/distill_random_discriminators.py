@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from analysis.measures.gradient_tone import gradient_tone
-from experiments.claims._compare import below
-from experiments.verdict import Number, Verdict, judge, over, pick, seeded
+from checkerscope.analysis.measures.gradient_tone import gradient_tone
+from checkerscope.experiments.claims._compare import below
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over, pick, seeded
 
 LABEL = "Stride-2 discriminators send grids"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

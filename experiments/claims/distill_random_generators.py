@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from analysis.measures.tone import tone_fraction
-from experiments.verdict import Number, Verdict, judge, over, pick, seeded
-from toolkit import catalog
+from checkerscope.analysis.measures.tone import tone_fraction
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over, pick, seeded
+from checkerscope.toolkit import catalog
 
 LABEL = "Random generators show checkerboards"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"
@@ -54,7 +54,7 @@ def _tone(chain: tuple[tuple[str, dict[str, Any]], ...], seed: int) -> float:
     with seeded(seed):
         for i, (name, options) in enumerate(chain):
             out = 3 if i == len(chain) - 1 else 16
-            layers += [catalog.load("toolkit.upsamplers", name)(16, out, bias=False, **options), nn.ReLU()]
+            layers += [catalog.load("checkerscope.toolkit.upsamplers", name)(16, out, bias=False, **options), nn.ReLU()]
     with torch.no_grad():
         for layer in layers[::2]:
             kernel = next(layer.kernels())  # type: ignore[operator]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan, setting, transposed
-from experiments.claims._compare import difference
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, setting, transposed
+from checkerscope.experiments.claims._compare import difference
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "Resize-convolution fixes checkerboards"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import product
 
-from experiments.verdict import Verdict, judge, share
-from toolkit.geometry import Axis
-from toolkit.overlap import phase_counts, ratio, spread
+from checkerscope.experiments.verdicts.contract import Verdict, judge, share
+from checkerscope.toolkit.geometry import Axis
+from checkerscope.toolkit.geometry.overlap import phase_counts, ratio, spread
 
 LABEL = "Stacked layers often compound"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.measures.tone import tone
-from experiments.claims._autoencoder import Arm, images, plan, setting, trained, transposed, trial
-from experiments.claims._compare import above
-from experiments.verdict import Number, Verdict, exact, judge, over
+from checkerscope.analysis.measures.tone import tone
+from checkerscope.experiments.claims._autoencoder import Arm, images, plan, setting, trained, transposed, trial
+from checkerscope.experiments.claims._compare import above
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over
 
 LABEL = "Unusual colours show it most"
 SOURCE = "Odena 2016, doi:10.23915/distill.00003"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from analysis import distortions, spectra
-from analysis.measures.published.durall_radial_profile import durall_radial_profile
-from experiments.verdict import Number, Verdict, exact, judge
-from toolkit.images import photos
+from checkerscope.analysis import distortions, spectra
+from checkerscope.analysis.measures.published.durall_radial_profile import durall_radial_profile
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge
+from checkerscope.toolkit.images import photos
 
 LABEL = "The profile shows upsampling artifacts"
 SOURCE = "Durall 2020, arXiv:2003.01826, released code"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analysis import distortions, spectra
-from analysis.measures.published.durall_radial_profile import durall_radial_profile
-from experiments.claims._autoencoder import images, plan, reconstructed, setting, transposed
-from experiments.claims._detector import accuracy
-from experiments.verdict import Number, Verdict, judge, over, pick
+from checkerscope.analysis import distortions, spectra
+from checkerscope.analysis.measures.published.durall_radial_profile import durall_radial_profile
+from checkerscope.experiments.claims._autoencoder import images, plan, reconstructed, setting, transposed
+from checkerscope.experiments.claims._detector import accuracy
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over, pick
 
 LABEL = "Twenty labels are enough"
 SOURCE = "Durall 2020, arXiv:2003.01826"

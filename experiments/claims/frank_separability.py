@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from analysis.measures.dct_spectrum import dct
-from experiments.claims._detector import accuracy
-from experiments.verdict import Number, Verdict, judge, over, pick
-from toolkit.images import photos
-from toolkit.upsamplers.bspline import BSpline
+from checkerscope.analysis.measures.dct_spectrum import dct
+from checkerscope.experiments.claims._detector import accuracy
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over, pick
+from checkerscope.toolkit.images import photos
+from checkerscope.toolkit.upsamplers.bspline import BSpline
 
 LABEL = "Linearly separable in DCT space"
 SOURCE = "Frank 2020, arXiv:2003.08685"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from analysis.measures.dct_spectrum import dct
-from analysis.measures.published.frank_dct import frank_dct
-from experiments.verdict import Number, Verdict, exact, judge, pick
+from checkerscope.analysis.measures.dct_spectrum import dct
+from checkerscope.analysis.measures.published.frank_dct import frank_dct
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, pick
 
 LABEL = "The plotted statistic is the mean spectrum"
 SOURCE = "Frank 2020, arXiv:2003.08685, released compute_statistics"

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from experiments.verdict import Number, Verdict, exact, judge, over, pick, seeded
-from toolkit import catalog
-from toolkit.initializer import initialize
-from toolkit.response import phase_gains, tone_fraction
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.response import phase_gains, tone_fraction
 
 LABEL = "H1: tone at the start is 1 - 1/s^2"
 SOURCE = "this study, hypothesis 1"
@@ -55,7 +55,7 @@ def _mean(name: str, scale: int, budget: str, options: dict[str, Any]) -> Number
     found = []
     for seed in range(pick(budget, smoke=3, full=25)):
         with seeded(seed):
-            layer = catalog.load("toolkit.upsamplers", name)(8, 8, scale=scale, **options)
+            layer = catalog.load("checkerscope.toolkit.upsamplers", name)(8, 8, scale=scale, **options)
         initialize(layer, "kaiming_normal", generator=torch.Generator().manual_seed(seed))
         found.append(tone_fraction(phase_gains(layer)))
     return over(found)

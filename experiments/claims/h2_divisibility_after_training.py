@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import column, plan, setting, transposed
-from experiments.claims._compare import ratio
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import column, plan, setting, transposed
+from checkerscope.experiments.claims._compare import ratio
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "H2: divisibility does not decide"
 SOURCE = "this study, hypothesis 2"

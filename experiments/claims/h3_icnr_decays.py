@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan, setting
-from experiments.claims._compare import ratio
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, setting
+from checkerscope.experiments.claims._compare import ratio
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "H3: ICNR's benefit decays"
 SOURCE = "this study, hypothesis 3"

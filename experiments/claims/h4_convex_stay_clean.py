@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan, setting, transposed
-from experiments.verdict import Number, Verdict, judge, over
-from toolkit import catalog
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, setting, transposed
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
+from checkerscope.toolkit import catalog
 
 LABEL = "H4: convex upsamplers stay clean"
 SOURCE = "this study, hypothesis 4"
@@ -23,7 +23,7 @@ CLEAN = 4e-5
 def check(budget: str) -> Verdict:
     """Train networks with each, and with a transposed convolution for comparison."""
     steps, seeds = plan(budget)
-    flags = {name: catalog.describe_one("toolkit.upsamplers", name).flags.get("convex") for name in CONVEX}
+    flags = {name: catalog.describe_one("checkerscope.toolkit.upsamplers", name).flags.get("convex") for name in CONVEX}
     numbers: dict[str, Number] = {}
     worst = []
     for name in CONVEX:

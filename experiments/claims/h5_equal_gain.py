@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from analysis.measures import cycled_tone
-from experiments.claims._autoencoder import Arm, column, images, plan, setting, transposed, trial
-from experiments.claims._autoencoder import trained as network
-from experiments.claims._compare import above, below, difference, ratio
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.analysis.measures import cycled_tone
+from checkerscope.experiments.claims._autoencoder import Arm, column, images, plan, setting, transposed, trial
+from checkerscope.experiments.claims._autoencoder import trained as network
+from checkerscope.experiments.claims._compare import above, below, difference, ratio
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "H5: equal gains, clean at full quality"
 SOURCE = "this study, hypothesis 5"

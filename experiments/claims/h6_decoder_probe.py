@@ -6,10 +6,10 @@ import math
 
 import pandas as pd
 
-from analysis.measures import cycled_tone, decoder_probe
-from analysis.tables import probe_agreement
-from experiments.claims._autoencoder import Arm, plan, setting, trained, transposed, trial
-from experiments.verdict import Number, Verdict, exact, judge, share
+from checkerscope.analysis.measures import cycled_tone, decoder_probe
+from checkerscope.analysis.tables import probe_agreement
+from checkerscope.experiments.claims._autoencoder import Arm, plan, setting, trained, transposed, trial
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, share
 
 LABEL = "H6: a probe without data ranks models"
 SOURCE = "this study, hypothesis 6"

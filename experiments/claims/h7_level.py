@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.measures import level_sweep
-from experiments.claims._autoencoder import Arm, plan, setting, trained, transposed, trial
-from experiments.claims._compare import above
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.analysis.measures import level_sweep
+from checkerscope.experiments.claims._autoencoder import Arm, plan, setting, trained, transposed, trial
+from checkerscope.experiments.claims._compare import above
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "H7: beyond the training range, per level"
 SOURCE = "this study, hypothesis 7, after Pons 2021, arXiv:2010.14356"

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from analysis import metric_audit
-from experiments.verdict import Number, Verdict, exact, judge, pick
-from toolkit.images import photos
+from checkerscope.analysis import metric_audit
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, pick
+from checkerscope.toolkit.images import photos
 
 LABEL = "H8: published metrics miss grids"
 SOURCE = "this study, hypothesis 8"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, exact, judge
-from toolkit import filters
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
+from checkerscope.toolkit import filters
 
 LABEL = "The [1, 3, 3, 1] filter is bilinear"
 SOURCE = "Karras 2020, arXiv:1912.04958 (the filter)"

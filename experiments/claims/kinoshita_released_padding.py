@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.verdict import Number, Verdict, exact, judge
-from toolkit import filters
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge
+from checkerscope.toolkit import filters
 
 LABEL = "Fixed smooth layer of any order"
 SOURCE = "Kinoshita 2020, arXiv:2002.02117"

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from experiments.verdict import Verdict, exact, judge, pick
-from toolkit import filters
-from toolkit.upsampler import exact_padding
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge, pick
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.contracts.upsampler import exact_padding
 
 LABEL = "Equal steady states, no checkerboard"
 SOURCE = "Sugawara 2018, arXiv:1806.02658"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan, transposed
-from experiments.claims._compare import below, difference, ratio
-from experiments.verdict import Verdict, judge, over
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, transposed
+from checkerscope.experiments.claims._compare import below, difference, ratio
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over
 
 LABEL = "The hold avoids checkerboards, quality kept"
 SOURCE = "Sugawara 2018, arXiv:1806.02658"

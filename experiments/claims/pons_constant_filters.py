@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from analysis.measures.tone import tone_fraction
-from experiments.verdict import Verdict, exact, judge
+from checkerscope.analysis.measures.tone import tone_fraction
+from checkerscope.experiments.verdicts.contract import Verdict, exact, judge
 
 LABEL = "Constant filters: partial overlap sings"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 2"

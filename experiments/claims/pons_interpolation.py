@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from experiments.verdict import Number, Verdict, exact, judge, over, pick, seeded
-from toolkit import catalog
-from toolkit.response import alias_gains, phase_gains, tone_fraction
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick, seeded
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.response import alias_gains, phase_gains, tone_fraction
 
 LABEL = "Interpolation: filtering, no tones"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 3"
@@ -28,11 +28,11 @@ def check(budget: str) -> Verdict:
         found = []
         for seed in range(pick(budget, smoke=5, full=40)):
             with seeded(seed):
-                layer = catalog.load("toolkit.upsamplers", name)(8, 8, spatial_dims=1, kernel_size=9)
+                layer = catalog.load("checkerscope.toolkit.upsamplers", name)(8, 8, spatial_dims=1, kernel_size=9)
             found.append(tone_fraction(phase_gains(layer)))
         numbers[f"tone_fraction_{name}"] = over(found)
     for name in ("nearest", "bilinear"):
-        fixed = catalog.load("toolkit.upsamplers", name)(1, 1, spatial_dims=1)
+        fixed = catalog.load("checkerscope.toolkit.upsamplers", name)(1, 1, spatial_dims=1)
         gain = alias_gains(fixed, torch.tensor([HIGH])).abs()[0, 0, :, 0]
         numbers[f"gain_{name}_at_0_4"] = exact(float(gain[0]))
         numbers[f"replica_{name}_at_0_4"] = exact(float(gain[1]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.tone import tone_fraction
-from experiments.verdict import Number, Verdict, exact, judge, over, pick
+from checkerscope.analysis.measures.tone import tone_fraction
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick
 
 LABEL = "Random filters sing whatever the overlap"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 2"

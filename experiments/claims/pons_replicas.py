@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from experiments.verdict import Number, Verdict, judge, over, pick, seeded
-from toolkit.upsamplers.pixel_shuffle import PixelShuffle
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over, pick, seeded
+from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
 
 LABEL = "Tones and their replicas"
 SOURCE = "Pons 2021, arXiv:2010.14356, sections 4 and 5"

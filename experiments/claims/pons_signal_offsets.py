@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from analysis.measures.tone import tone
-from experiments.claims._compare import below, ratio
-from experiments.verdict import Verdict, judge, over, pick, seeded
+from checkerscope.analysis.measures.tone import tone
+from checkerscope.experiments.claims._compare import below, ratio
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over, pick, seeded
 
 LABEL = "Offsets drive tones"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 5"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from analysis.measures.tone import tone
-from experiments.claims._audio import PERIOD, plan, signals, trained
-from experiments.claims._compare import above, below, ratio
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.analysis.measures.tone import tone
+from checkerscope.experiments.claims._audio import PERIOD, plan, signals, trained
+from checkerscope.experiments.claims._compare import above, below, ratio
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "Training removes tones, silence brings them back"
 SOURCE = "Pons 2021, arXiv:2010.14356, section 6"

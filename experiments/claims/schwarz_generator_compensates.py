@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from analysis.measures.checkerboard_energy import checkerboard_energy
-from experiments.claims._compare import above, difference
-from experiments.claims._toyset import IMAGES, fitted, images, plan
-from experiments.verdict import Number, Verdict, exact, judge, over
+from checkerscope.analysis.measures.checkerboard_energy import checkerboard_energy
+from checkerscope.experiments.claims._compare import above, difference
+from checkerscope.experiments.claims._toyset import IMAGES, fitted, images, plan
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over
 
 LABEL = "The generator compensates"
 SOURCE = "Schwarz 2021, arXiv:2111.02447, observation 2"

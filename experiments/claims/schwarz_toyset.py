@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from experiments.claims._toyset import waves
-from experiments.verdict import Verdict, judge, over, pick
+from checkerscope.experiments.claims._toyset import waves
+from checkerscope.experiments.verdicts.contract import Verdict, judge, over, pick
 
 LABEL = "The toy set has random phases"
 SOURCE = "Schwarz 2021, arXiv:2111.02447, released toyset"

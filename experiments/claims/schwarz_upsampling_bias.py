@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analysis import lattice, spectra
-from experiments.claims._toyset import ARMS, HIGH, IMAGES, fitted, images, plan
-from experiments.verdict import Number, Verdict, judge, over
+from checkerscope.analysis import lattice, spectra
+from checkerscope.experiments.claims._toyset import ARMS, HIGH, IMAGES, fitted, images, plan
+from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, over
 
 LABEL = "Upsampling biases the spectrum"
 SOURCE = "Schwarz 2021, arXiv:2111.02447, observation 1"

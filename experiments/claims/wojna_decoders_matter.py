@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims._autoencoder import Arm, column, plan, setting, transposed
-from experiments.verdict import Number, Verdict, exact, judge, over
+from checkerscope.experiments.claims._autoencoder import Arm, column, plan, setting, transposed
+from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over
 
 LABEL = "Decoders matter"
 SOURCE = "Wojna 2017, arXiv:1707.05847"

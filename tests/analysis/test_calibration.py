@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables import calibration as table
+from checkerscope.analysis.tables import calibration as table
 
 ROOT = Path(__file__).resolve().parents[2]
 

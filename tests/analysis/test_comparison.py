@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from analysis.comparison import Examples, compare, cost, removed
+from checkerscope.analysis.comparison import Examples, compare, cost, removed
 
 
 class Grid(nn.Module):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import distortions, lattice, spectra
-from analysis.measures.checkerboard_energy import checkerboard_power
-from analysis.measures.cyclic_coherence import cyclic_coherence
+from checkerscope.analysis import distortions, lattice, spectra
+from checkerscope.analysis.measures.checkerboard_energy import checkerboard_power
+from checkerscope.analysis.measures.cyclic_coherence import cyclic_coherence
 
 EVERY = distortions.ARTIFACTS | distortions.OTHERS
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from analysis import lattice
+from checkerscope.analysis import lattice
 
 
 def test_lattice_has_every_line_but_zero():

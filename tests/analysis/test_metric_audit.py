@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import metric_audit
-from analysis.metric_audit import Candidate, Design
+from checkerscope.analysis import metric_audit
+from checkerscope.analysis.metric_audit import Candidate, Design
 
 
 def pictures(count, side=40, seed=0):

@@ -8,8 +8,8 @@ import scipy.stats
 import skimage.data
 import torch
 
-from analysis.periodicity import Lines, across_p_values, cauchy_rule, local_p_values, measure_lines
-from analysis.statistics import periodicity_test
+from checkerscope.analysis.periodicity import Lines, across_p_values, cauchy_rule, local_p_values, measure_lines
+from checkerscope.analysis.statistics import periodicity_test
 
 DRAWS = 500
 # Four standard errors of a rate of 5 % over 500 draws.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import spectra
+from checkerscope.analysis import spectra
 
 SHAPES = [(64,), (15,), (1, 1), (2, 2), (3, 5), (16, 16), (17, 24), (33, 33), (12, 64), (64, 12), (6, 8, 10), (5, 7, 9)]
 

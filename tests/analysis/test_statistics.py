@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis import statistics
+from checkerscope.analysis import statistics
 
 
 def test_small_interval_is_students():

@@ -10,16 +10,21 @@ from pathlib import Path
 
 import pytest
 
-import toolkit
-from toolkit import catalog
+from checkerscope.toolkit import catalog
 
-PACKAGES = ("toolkit.upsamplers", "toolkit.initializers", "toolkit.images", "toolkit.networks", "toolkit.remedies")
+PACKAGES = (
+    "checkerscope.toolkit.upsamplers",
+    "checkerscope.toolkit.initializers",
+    "checkerscope.toolkit.images",
+    "checkerscope.toolkit.networks",
+    "checkerscope.toolkit.remedies",
+)
 
 MEAN = '''
 """A test component."""
 import torch
 from torch.nn import functional as F
-from toolkit.upsampler import FixedUpsampler, Context
+from checkerscope.toolkit.contracts.upsampler import FixedUpsampler, Context
 
 
 class Mean(FixedUpsampler):
@@ -52,7 +57,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = tmp_path / f"copied_{tmp_path.name.replace('-', '_')}"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    shutil.copytree(catalog.folder("toolkit.upsamplers"), package / "upsamplers")
+    shutil.copytree(catalog.folder("checkerscope.toolkit.upsamplers"), package / "upsamplers")
     monkeypatch.syspath_prepend(str(tmp_path))
     return package / "upsamplers"
 
@@ -62,7 +67,7 @@ def dotted(folder: Path) -> str:
 
 
 def test_a_dropped_file_is_a_component(copied: Path) -> None:
-    before = catalog.names("toolkit.upsamplers")
+    before = catalog.names("checkerscope.toolkit.upsamplers")
     assert catalog.names(dotted(copied)) == before
     (copied / "mean.py").write_text(MEAN)
     assert catalog.names(dotted(copied)) == tuple(sorted((*before, "mean")))
@@ -76,7 +81,7 @@ def test_a_dropped_file_is_a_component(copied: Path) -> None:
     import torch
 
     assert mean(1, 1)(torch.ones(1, 1, 2, 2)).shape == (1, 1, 4, 4)
-    assert "mean" not in catalog.names("toolkit.upsamplers")
+    assert "mean" not in catalog.names("checkerscope.toolkit.upsamplers")
 
 
 def test_a_changed_file_is_read_again(copied: Path) -> None:
@@ -130,29 +135,29 @@ def test_every_component_describes_itself_and_loads(package: str) -> None:
 
 def test_listing_needs_no_torch() -> None:
     code = (
-        "import sys; from toolkit import catalog\n"
+        "import sys; from checkerscope.toolkit import catalog\n"
         f"for package in {PACKAGES!r}: assert catalog.describe(package) is not None\n"
         "assert not {'torch', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules), 'heavy import'"
     )
-    root = Path(toolkit.__file__).parents[1]
+    root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
 
 
 def test_unknown_names_list_the_known_and_the_nearest() -> None:
     with pytest.raises(catalog.UnknownName, match=r"there is no 'neerest'; did you mean 'nearest'\? known: .*bilinear"):
-        catalog.load("toolkit.upsamplers", "neerest")
+        catalog.load("checkerscope.toolkit.upsamplers", "neerest")
     with pytest.raises(catalog.UnknownName, match=r"there is no 'zzzzzz'; known: bicubic, bilinear"):
-        catalog.find("toolkit.upsamplers", "zzzzzz")
+        catalog.find("checkerscope.toolkit.upsamplers", "zzzzzz")
 
 
 @pytest.mark.parametrize("name", ["../checks", "_reassembly", "__init__", "", "a/b", "nearest.py", "x" * 300, "a\0b"])
 def test_odd_names_reach_no_file(name: str) -> None:
     with pytest.raises(catalog.UnknownName, match="upsamplers: there is no"):
-        catalog.find("toolkit.upsamplers", name)
+        catalog.find("checkerscope.toolkit.upsamplers", name)
 
 
-@pytest.mark.parametrize("package", ["toolkit.nowhere", "nowhere.at.all", "toolkit.checks"])
+@pytest.mark.parametrize("package", ["checkerscope.toolkit.nowhere", "nowhere.at.all", "checkerscope.toolkit.checks"])
 def test_unknown_packages_are_refused(package: str) -> None:
     with pytest.raises(ValueError, match=rf"catalog: expected a package with a folder of components, got '{package}'"):
         catalog.names(package)
@@ -164,6 +169,6 @@ def test_closest() -> None:
 
 
 def test_options_leave_the_contract_out() -> None:
-    options = catalog.describe_one("toolkit.upsamplers", "transposed_conv").options
+    options = catalog.describe_one("checkerscope.toolkit.upsamplers", "transposed_conv").options
     assert options == ("kernel_size", "dilation", "groups", "bias")
-    assert catalog.describe_one("toolkit.initializers", "constant").options == ("value",)
+    assert catalog.describe_one("checkerscope.toolkit.initializers", "constant").options == ("value",)

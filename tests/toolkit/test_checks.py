@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from toolkit import checks
+from checkerscope.toolkit import checks
 
 
 def test_mismatch_says_expected_got_and_fix() -> None:

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toolkit import catalog
-from toolkit.initializer import PACKAGE, initialize
-from toolkit.response import phase_gains, phase_kernels, tone_fraction
-from toolkit.upsampler import Kernel, Layout, Upsampler
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.initializer import PACKAGE, initialize
+from checkerscope.toolkit.contracts.upsampler import Kernel, Layout, Upsampler
+from checkerscope.toolkit.response import phase_gains, phase_kernels, tone_fraction
 
-UPSAMPLERS = {c.name: c for c in catalog.describe("toolkit.upsamplers")}
+UPSAMPLERS = {c.name: c for c in catalog.describe("checkerscope.toolkit.upsamplers")}
 INITIALIZERS = {c.name: c for c in catalog.describe(PACKAGE)}
 
 
 def build(upsampler: str, c_in: int = 2, c_out: int = 2, **options: object) -> Upsampler:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return catalog.load("toolkit.upsamplers", upsampler)(c_in, c_out, **options).double()
+        return catalog.load("checkerscope.toolkit.upsamplers", upsampler)(c_in, c_out, **options).double()
 
 
 def start(upsampler: Upsampler, name: str, *, seed: int = 0, **options: object) -> Upsampler:

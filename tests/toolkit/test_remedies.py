@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from analysis.audit import audit
-from toolkit import catalog, response
-from toolkit.remedies import _kernels, _sites, fold, phase_affine, self_distil
-from toolkit.remedy import PACKAGE, PROMISES
-from toolkit.upsampler import Upsampler
+from checkerscope.analysis.audit.procedure import audit
+from checkerscope.toolkit import catalog, response
+from checkerscope.toolkit.contracts.remedy import PACKAGE, PROMISES
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.remedies import _kernels, _sites, fold, phase_affine, self_distil
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -48,7 +48,7 @@ def decoder(kind: str = KINDS[0], dims: int = 2) -> nn.Module:
 def ours(name: str, dims: int = 2, **options: Any) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return catalog.load("toolkit.upsamplers", name)(3, 3, spatial_dims=dims, **options)
+        return catalog.load("checkerscope.toolkit.upsamplers", name)(3, 3, spatial_dims=dims, **options)
 
 
 def shown(dims: int = 2, side: int = 16) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""One file is one image source; the contract is in `toolkit.image_source`."""
+"""One file is one image source; the contract is in `toolkit.contracts.image_source`."""
 
 COMPONENT = "module"
 ENTRY = "load"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit import checks
-from toolkit.image_source import SPLITS
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.image_source import SPLITS
 
 #: Samples per pixel and axis: edges are averaged over 2 x 2 samples, so that they are grey and not stairs.
 SUPERSAMPLING = 2

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.image_source import check_request, shuffled
-from toolkit.images import _files
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.image_source import check_request, shuffled
+from checkerscope.toolkit.images import _files
 
 LABEL = "CIFAR-10"
 SOURCE = "Krizhevsky 2009, Learning multiple layers of features from tiny images"

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.image_source import area_average, check_request
-from toolkit.images._leaves import SUPERSAMPLING, Leaves, generators, scene
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.image_source import area_average, check_request
+from checkerscope.toolkit.images._leaves import SUPERSAMPLING, Leaves, generators, scene
 
 LABEL = "Dead leaves"
 SOURCE = "Lee, Mumford, Huang 2001, Int. J. Computer Vision 41:35"

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.image_source import SPLITS, area_average, check_request, patches
-from toolkit.images import _files, _pixels
-from toolkit.images._files import Problem
-from toolkit.images._pixels import Unusable
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.image_source import SPLITS, area_average, check_request, patches
+from checkerscope.toolkit.images import _files, _pixels
+from checkerscope.toolkit.images._files import Problem
+from checkerscope.toolkit.images._pixels import Unusable
 
 LABEL = "Folder of images"
 SOURCE = "the user's files"

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.image_source import area_average, check_request
-from toolkit.images._leaves import SUPERSAMPLING, Leaves, generators, scene
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.image_source import area_average, check_request
+from checkerscope.toolkit.images._leaves import SUPERSAMPLING, Leaves, generators, scene
 
 LABEL = "Labelled leaves"
 SOURCE = "this study; scenes as in Lee, Mumford, Huang 2001, Int. J. Computer Vision 41:35"

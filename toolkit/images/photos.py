@@ -12,8 +12,8 @@ from PIL import Image
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.image_source import Pixels, area_average, check_request, patches, shuffled
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.image_source import Pixels, area_average, check_request, patches, shuffled
 
 LABEL = "Photographs"
 SOURCE = "scikit-image's sample data (public domain or CC0)"

@@ -1,4 +1,4 @@
-"""One file is one initialization; the file's name is its name in configs. The contract is in `toolkit.initializer`."""
+"""One file is one initialization, named as in configs; the contract is in `toolkit.contracts.initializer`."""
 
 COMPONENT = "module"
 ENTRY = "fill"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit import catalog, checks
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import catalog, checks
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 
 def fill_base(base: str, kernel: Tensor, layout: Layout, *, scale: int, generator: torch.Generator) -> None:
@@ -15,7 +15,7 @@ def fill_base(base: str, kernel: Tensor, layout: Layout, *, scale: int, generato
     Raises:
         ValueError: If the name is unknown, or the initialization does not accept the layout.
     """
-    module = catalog.load("toolkit.initializers", base)
+    module = catalog.load("checkerscope.toolkit.initializers", base)
     if layout.kind not in module.LAYOUTS:
         raise checks.mismatch("base", f"an initialization of {layout.kind} kernels", repr(base))
     module.fill(kernel, layout, scale=scale, generator=generator)

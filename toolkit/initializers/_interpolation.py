@@ -7,8 +7,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 
 def channel_means(outputs: int, inputs: int) -> Tensor:

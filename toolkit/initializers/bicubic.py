@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit import filters
-from toolkit.initializers._interpolation import block_channels, channel_means, write
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.contracts.upsampler import Layout
+from checkerscope.toolkit.initializers._interpolation import block_channels, channel_means, write
 
 LABEL = "Bicubic"
 SOURCE = "Keys 1981, doi:10.1109/TASSP.1981.1163711 (a = -0.75 as in torch; -0.5 in the paper)"

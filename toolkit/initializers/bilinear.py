@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit import filters
-from toolkit.initializers._interpolation import block_channels, channel_means, write
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.contracts.upsampler import Layout
+from checkerscope.toolkit.initializers._interpolation import block_channels, channel_means, write
 
 LABEL = "Bilinear"
 SOURCE = "Long 2015, arXiv:1411.4038"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit.upsampler import Layout
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 LABEL = "Constant"
 SOURCE = "folklore: a 2x2 kernel of 0.25 as 'bilinear' start of a transposed convolution"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit import filters
-from toolkit.initializers._interpolation import block_channels, write
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.contracts.upsampler import Layout
+from checkerscope.toolkit.initializers._interpolation import block_channels, write
 
 LABEL = "Dirac"
 SOURCE = "torch.nn.init.dirac_ (Zagoruyko 2017, arXiv:1706.00388)"

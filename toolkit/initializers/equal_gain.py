@@ -7,10 +7,10 @@ from math import gcd
 import torch
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.equal_gain import project_sub_pixel, project_transposed
-from toolkit.initializers._base import fill_base
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Layout
+from checkerscope.toolkit.filters.equal_gain_projection import project_sub_pixel, project_transposed
+from checkerscope.toolkit.initializers._base import fill_base
 
 LABEL = "Equal gain"
 SOURCE = "this study; condition of Sugawara 2018, arXiv:1806.02658"

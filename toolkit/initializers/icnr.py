@@ -7,8 +7,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from toolkit.initializers._base import fill_base
-from toolkit.upsampler import Layout
+from checkerscope.toolkit.contracts.upsampler import Layout
+from checkerscope.toolkit.initializers._base import fill_base
 
 LABEL = "ICNR"
 SOURCE = "Aitken 2017, arXiv:1707.02937"

@@ -7,8 +7,8 @@ from math import gcd
 import torch
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 LABEL = "ICNR (transposed)"
 SOURCE = "after Aitken 2017, arXiv:1707.02937; Lasagne pull request 862"

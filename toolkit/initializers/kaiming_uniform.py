@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit.upsampler import Layout
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 LABEL = "He uniform"
 SOURCE = "He 2015, arXiv:1502.01852, equation 10 (fan-in of the layout, not torch's)"

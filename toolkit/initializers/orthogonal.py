@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit.upsampler import Layout
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 LABEL = "Orthogonal"
 SOURCE = "Saxe 2013, arXiv:1312.6120"

@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from toolkit.upsampler import Layout
+from checkerscope.toolkit.contracts.upsampler import Layout
 
 LABEL = "Glorot uniform"
 SOURCE = "Glorot 2010, PMLR 9:249, equation 16 (fans of the layout, not torch's)"

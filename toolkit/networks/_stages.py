@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit import checks
+from checkerscope.toolkit import checks
 
 MAX_DEPTH = 10
 MAX_CHANNELS = 2**16

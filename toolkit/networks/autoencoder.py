@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.networks._stages import MAX_CHANNELS, widths
-from toolkit.upsampler import Context, Factory, convolution
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, Factory, convolution
+from checkerscope.toolkit.networks._stages import MAX_CHANNELS, widths
 
 LABEL = "Autoencoder"
 SOURCE = "this study"

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.networks._stages import MAX_CHANNELS, widths
-from toolkit.upsampler import Context, Factory, convolution
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, Factory, convolution
+from checkerscope.toolkit.networks._stages import MAX_CHANNELS, widths
 
 
 class UNet(nn.Module):

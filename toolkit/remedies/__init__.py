@@ -1,4 +1,4 @@
-"""One file is one cure; the contract is in `toolkit.remedy`."""
+"""One file is one cure; the contract is in `toolkit.contracts.remedy`."""
 
 COMPONENT = "module"
 ENTRY = "apply"

@@ -7,10 +7,10 @@ from math import prod
 
 from torch import Tensor, nn
 
-from toolkit import checks
-from toolkit.remedies import _sites
-from toolkit.remedies._layers import filter_module
-from toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Site
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.remedies import _sites
+from checkerscope.toolkit.remedies._layers import filter_module
+from checkerscope.toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Site
 
 PLACES = ("all", "last")
 

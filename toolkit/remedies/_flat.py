@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toolkit import checks
-from toolkit.remedies import _sites
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.remedies import _sites
 
 #: Grey levels of the flat images, and the levels of each channel of the coloured ones.
 LEVELS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)

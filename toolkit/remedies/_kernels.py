@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toolkit import checks, filters, response
-from toolkit.remedies._layers import PhaseAffine, shuffle_module
-from toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Site
-from toolkit.upsampler import convolution, transposed_convolution
+from checkerscope.toolkit import checks, filters, response
+from checkerscope.toolkit.contracts.upsampler import convolution, transposed_convolution
+from checkerscope.toolkit.remedies._layers import PhaseAffine, shuffle_module
+from checkerscope.toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Site
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from toolkit.upsampler import Context, Upsampler, convolution, shuffle
+from checkerscope.toolkit.contracts.upsampler import Context, Upsampler, convolution, shuffle
 
 
 class Shuffle(nn.Module):

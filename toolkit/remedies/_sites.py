@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from toolkit import checks
-from toolkit.remedies._layers import Cured
-from toolkit.upsampler import Upsampler
-from toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
-from toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
-from toolkit.upsamplers.nearest_conv import NearestConv
-from toolkit.upsamplers.pixel_shuffle import PixelShuffle
-from toolkit.upsamplers.pixel_shuffle_blur import PixelShuffleBlur
-from toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.remedies._layers import Cured
+from checkerscope.toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
+from checkerscope.toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
+from checkerscope.toolkit.upsamplers.nearest_conv import NearestConv
+from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
+from checkerscope.toolkit.upsamplers.pixel_shuffle_blur import PixelShuffleBlur
+from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 #: What a site may be; the audit uses the same words for the first two.
 TRANSPOSED, SUB_PIXEL, RESIZE = "transposed convolution", "sub-pixel shuffle", "nearest resize and convolution"
@@ -90,7 +90,7 @@ def find(model: nn.Module, example: Tensor | None = None) -> list[Site]:
 
     A convolution belongs to the shuffle or resize that comes next to it, activations aside: in the order in which the
     modules run on `example`, else in the order in which they were registered. A functional shuffle or resize cannot
-    be found; `analysis.audit` names it.
+    be found; `analysis.audit.procedure` names it.
     """
     leaves = _executed(model, example) if example is not None else list(_leaves(model, ""))
     sites: dict[str, Site] = {}

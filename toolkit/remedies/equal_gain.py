@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from toolkit import checks, equal_gain
-from toolkit.remedies import _flat, _sites
-from toolkit.remedies._layers import replication_pad
-from toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Parameter, Site
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.filters import equal_gain_projection
+from checkerscope.toolkit.remedies import _flat, _sites
+from checkerscope.toolkit.remedies._layers import replication_pad
+from checkerscope.toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Parameter, Site
 
 LABEL = "Equal phase gains"
 SOURCE = "this study; the condition is Sugawara 2019, APSIPA Trans. 8"
@@ -30,13 +31,21 @@ class _EqualGain(nn.Module):
         super().__init__()
         self.kind, self.strides = kernel.kind, kernel.strides
         weight: Tensor = getattr(kernel.owner, kernel.name)
-        make = equal_gain.transposed_projection if self.kind == "transposed" else equal_gain.sub_pixel_projection
+        make = (
+            equal_gain_projection.transposed_projection
+            if self.kind == "transposed"
+            else equal_gain_projection.sub_pixel_projection
+        )
         self.projection = make(weight.shape[2:], kernel.strides, order)
         self.register_buffer("subspace", subspace)
 
     def forward(self, weight: Tensor) -> Tensor:
         taps = weight.double()
-        taps = taps.flatten(2) if self.kind == "transposed" else equal_gain.flatten_sub_pixel(taps, self.strides)
+        taps = (
+            taps.flatten(2)
+            if self.kind == "transposed"
+            else equal_gain_projection.flatten_sub_pixel(taps, self.strides)
+        )
         excess = taps - self.projection(taps)
         if self.subspace is not None:
             pattern = "ij,jok->iok" if self.kind == "transposed" else "ij,ojk->oik"
@@ -44,7 +53,7 @@ class _EqualGain(nn.Module):
         equal = taps - excess
         if self.kind == "transposed":
             return equal.reshape(weight.shape).to(weight.dtype)
-        return equal_gain.unflatten_sub_pixel(equal, weight.shape).to(weight.dtype)
+        return equal_gain_projection.unflatten_sub_pixel(equal, weight.shape).to(weight.dtype)
 
 
 class _OneBias(nn.Module):

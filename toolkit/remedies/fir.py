@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit import filters
-from toolkit.remedies._after import filtered
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.remedies._after import filtered
 
 LABEL = "Low-pass after the layer"
 SOURCE = "Karras 2020, arXiv:1912.04958"

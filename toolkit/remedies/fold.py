@@ -8,18 +8,18 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from toolkit import checks
-from toolkit.remedies import _sites
-from toolkit.remedies._kernels import from_site, to_transposed
-from toolkit.remedies._layers import Cured, PhaseAffine, Shuffle, replication_pad
-from toolkit.remedies._sites import SUB_PIXEL, Site
-from toolkit.upsampler import Upsampler, convolution, transposed_convolution
-from toolkit.upsamplers.bilinear_conv import BilinearConv
-from toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
-from toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
-from toolkit.upsamplers.nearest_conv import NearestConv
-from toolkit.upsamplers.pixel_shuffle import PixelShuffle
-from toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Upsampler, convolution, transposed_convolution
+from checkerscope.toolkit.remedies import _sites
+from checkerscope.toolkit.remedies._kernels import from_site, to_transposed
+from checkerscope.toolkit.remedies._layers import Cured, PhaseAffine, Shuffle, replication_pad
+from checkerscope.toolkit.remedies._sites import SUB_PIXEL, Site
+from checkerscope.toolkit.upsamplers.bilinear_conv import BilinearConv
+from checkerscope.toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
+from checkerscope.toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
+from checkerscope.toolkit.upsamplers.nearest_conv import NearestConv
+from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
+from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 LABEL = "Fold"
 SOURCE = "this study"
@@ -42,13 +42,13 @@ def apply(module: nn.Module) -> nn.Module:
     Raises:
         ValueError: If an upsampler of ours in it has no form in plain layers with the same border.
 
-    >>> from toolkit.remedies import equal_gain
+    >>> from checkerscope.toolkit.remedies import equal_gain
     >>> cured = equal_gain.apply(nn.ConvTranspose2d(1, 1, 4, stride=2), keep=True)
     >>> sorted(cured.state_dict()), sorted(apply(cured).state_dict())
     (['bias', 'parametrizations.weight.original'], ['bias', 'weight'])
     """
     folded = without_parametrizations(module)
-    if type(folded).__module__.startswith("toolkit.networks."):
+    if type(folded).__module__.startswith("checkerscope.toolkit.networks."):
         return folded
     return _plain(folded)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit import filters
-from toolkit.remedies._after import filtered
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.remedies._after import filtered
 
 LABEL = "Hold after the layer"
 SOURCE = "Sugawara 2018, arXiv:1806.02658"

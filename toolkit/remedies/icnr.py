@@ -7,11 +7,11 @@ from math import prod
 import torch
 from torch import nn
 
-from toolkit import checks
-from toolkit.initializers import icnr, icnr_transposed
-from toolkit.remedies import _sites
-from toolkit.remedies._sites import Parameter
-from toolkit.upsampler import Layout
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Layout
+from checkerscope.toolkit.initializers import icnr, icnr_transposed
+from checkerscope.toolkit.remedies import _sites
+from checkerscope.toolkit.remedies._sites import Parameter
 
 LABEL = "ICNR re-initialization"
 SOURCE = "Aitken 2017, arXiv:1707.02937"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit.remedies import _kernels, _sites
-from toolkit.remedies._sites import RESIZE
+from checkerscope.toolkit.remedies import _kernels, _sites
+from checkerscope.toolkit.remedies._sites import RESIZE
 
 LABEL = "Nearest + conv as transposed conv"
 SOURCE = "Odena 2016's resize-convolution, merged"

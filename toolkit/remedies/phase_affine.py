@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toolkit import checks
-from toolkit.remedies import _sites
-from toolkit.remedies._layers import Cured, PhaseAffine
-from toolkit.upsampler import Upsampler
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.remedies import _sites
+from checkerscope.toolkit.remedies._layers import Cured, PhaseAffine
 
 LABEL = "Gain and offset per phase"
 SOURCE = "this study"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit.remedies import _after, _kernels, _sites
-from toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED
+from checkerscope.toolkit.remedies import _after, _kernels, _sites
+from checkerscope.toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED
 
 LABEL = "Resize-convolution instead"
 SOURCE = "Odena 2016, distill.pub/2016/deconv-checkerboard; weights by least squares: this study"

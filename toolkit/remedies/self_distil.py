@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from toolkit import checks
-from toolkit.images import dead_leaves
-from toolkit.remedies import _sites, equal_gain
-from toolkit.remedies._sites import outputs
-from toolkit.training import loop
-from toolkit.training.engine import Recipe
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.images import dead_leaves
+from checkerscope.toolkit.remedies import _sites, equal_gain
+from checkerscope.toolkit.remedies._sites import outputs
+from checkerscope.toolkit.training import loop
+from checkerscope.toolkit.training.engine import Recipe
 
 LABEL = "Self-distillation"
 SOURCE = "this study"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit import checks, filters
-from toolkit.remedies._after import filtered
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.remedies._after import filtered
 
 LABEL = "Smoothing after the layer"
 SOURCE = "Kinoshita 2020, arXiv:2002.02117"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit import checks
-from toolkit.remedies import _kernels, _sites
-from toolkit.remedies._kernels import Taps
-from toolkit.remedies._sites import TRANSPOSED
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.remedies import _kernels, _sites
+from checkerscope.toolkit.remedies._kernels import Taps
+from checkerscope.toolkit.remedies._sites import TRANSPOSED
 
 LABEL = "Transposed conv as nearest + conv"
 SOURCE = "Odena 2016's resize-convolution, taken apart"

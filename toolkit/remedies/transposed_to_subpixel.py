@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from toolkit.remedies import _kernels, _sites
-from toolkit.remedies._sites import TRANSPOSED
+from checkerscope.toolkit.remedies import _kernels, _sites
+from checkerscope.toolkit.remedies._sites import TRANSPOSED
 
 LABEL = "Transposed conv as sub-pixel"
 SOURCE = "Shi 2016, arXiv:1609.07009"

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.training import graph, grouped, loop
-from toolkit.training.engine import Data, Member, Recipe
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.training import graph, grouped, loop
+from checkerscope.toolkit.training.engine import Data, Member, Recipe
 
 EXECUTORS: dict[str, ModuleType] = {"loop": loop, "graph": graph, "grouped": grouped}
 ENGINES = ("auto", *EXECUTORS)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
+from checkerscope.toolkit import checks
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
 LOSSES = ("mse", "l1", "cross_entropy")

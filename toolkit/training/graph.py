@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from toolkit.training import engine
-from toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
-from toolkit.training.loop import Loop
+from checkerscope.toolkit.training import engine
+from checkerscope.toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
+from checkerscope.toolkit.training.loop import Loop
 
 LABEL = "CUDA graph"
 #: Steps taken before the capture, which then finds libraries loaded, algorithms chosen and Adam's state in place.

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.training import engine, state
-from toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.training import engine, state
+from checkerscope.toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
 
 LABEL = "Channel groups"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from toolkit.training import engine, state
-from toolkit.training.engine import Data, Member, Observer, Outcome, Recipe
+from checkerscope.toolkit.training import engine, state
+from checkerscope.toolkit.training.engine import Data, Member, Observer, Outcome, Recipe
 
 LABEL = "Eager loop"
 

@@ -1,3 +1,3 @@
-"""One file is one upsampler; the file's name is its name in configs. The contract is in `toolkit.upsampler`."""
+"""One file is one upsampler, named as in configs; the contract is in `toolkit.contracts.upsampler`."""
 
 COMPONENT = "class"

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.upsampler import Context, shuffle
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, shuffle
 
 
 def reassemble(x: Tensor, weights: Tensor, kernel_size: int, scale: int) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit import filters
-from toolkit.filtered import FilterUpsampler
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.upsamplers._filtered import FilterUpsampler
 
 
 class Bicubic(FilterUpsampler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from toolkit.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
 
 
 class Bilinear(FixedUpsampler):

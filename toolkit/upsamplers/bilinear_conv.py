@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, convolution
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, Kernel, Layout, Upsampler, convolution
 
 
 class BilinearConv(Upsampler):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from toolkit import checks
-from toolkit.upsampler import Context, FixedUpsampler
-from toolkit.upsamplers._reassembly import reassemble
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit.upsamplers._reassembly import reassemble
 
 
 class Carafe(FixedUpsampler):

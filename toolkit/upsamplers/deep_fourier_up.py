@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from toolkit import checks
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, convolution
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, Kernel, Layout, Upsampler, convolution
 
 
 class DeepFourierUp(Upsampler):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from toolkit import filters
-from toolkit.upsampler import Context, FixedUpsampler, Kernel, Layout, exact_padding
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler, Kernel, Layout, exact_padding
 
 
 class DepthwiseTransposedConv(FixedUpsampler):

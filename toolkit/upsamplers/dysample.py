@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.upsampler import Context, FixedUpsampler, shuffle
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler, shuffle
 
 
 class DySample(FixedUpsampler):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks, equal_gain, filters
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, convolution, shuffle
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.contracts.upsampler import Context, Kernel, Layout, Upsampler, convolution, shuffle
+from checkerscope.toolkit.filters import equal_gain_projection
 
 
 class EqualGainPixelShuffle(Upsampler):
@@ -48,7 +49,7 @@ class EqualGainPixelShuffle(Upsampler):
         default = max(3, order + 1 + order % 2)  # odd; s k >= (order + 1)(s - 1) + 1 from k = order + 1
         k = checks.odd("equal_gain_pixel_shuffle: kernel_size", default if kernel_size is None else kernel_size)
         self.border = checks.choice("equal_gain_pixel_shuffle: border", border, filters.BORDERS)
-        projection = equal_gain.sub_pixel_projection((k,) * spatial_dims, (scale,) * spatial_dims, order)
+        projection = equal_gain_projection.sub_pixel_projection((k,) * spatial_dims, (scale,) * spatial_dims, order)
         self.analysis, self.synthesis = filters.Constant(projection.analysis), filters.Constant(projection.synthesis)
         self.conv: nn.Conv1d | nn.Conv2d | nn.Conv3d = convolution(spatial_dims)(
             in_channels, out_channels * scale**spatial_dims, k, bias=False
@@ -58,9 +59,9 @@ class EqualGainPixelShuffle(Upsampler):
     def effective_weight(self) -> Tensor:
         """Return the kernel that acts, (C_out s^d, C_in, *k): the projection of the learned one."""
         strides = (self.scale,) * self.spatial_dims
-        flat = equal_gain.flatten_sub_pixel(self.conv.weight, strides)
+        flat = equal_gain_projection.flatten_sub_pixel(self.conv.weight, strides)
         flat = flat - flat @ self.analysis() @ self.synthesis()
-        return equal_gain.unflatten_sub_pixel(flat, self.conv.weight.shape)
+        return equal_gain_projection.unflatten_sub_pixel(flat, self.conv.weight.shape)
 
     def upsample(self, x: Tensor, context: Context | None) -> Tensor:
         """Return the sub-pixel convolution with the projected kernel."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor
 from torch.nn import functional as F
 
-from toolkit import checks, equal_gain, filters
-from toolkit.upsampler import (
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.contracts.upsampler import (
     Context,
     Kernel,
     Layout,
@@ -17,6 +17,7 @@ from toolkit.upsampler import (
     exact_padding,
     transposed_convolution,
 )
+from checkerscope.toolkit.filters import equal_gain_projection
 
 
 class EqualGainTransposedConv(Upsampler):
@@ -57,7 +58,7 @@ class EqualGainTransposedConv(Upsampler):
         k = checks.integer("equal_gain_transposed_conv: kernel_size", default if kernel_size is None else kernel_size)
         self.border = checks.choice("equal_gain_transposed_conv: border", border, filters.BORDERS)
         self.padding, self.output_padding = exact_padding(k, scale)
-        projection = equal_gain.transposed_projection((k,) * spatial_dims, (scale,) * spatial_dims, order)
+        projection = equal_gain_projection.transposed_projection((k,) * spatial_dims, (scale,) * spatial_dims, order)
         self.analysis, self.synthesis = filters.Constant(projection.analysis), filters.Constant(projection.synthesis)
         self.conv: TransposedModule = transposed_convolution(spatial_dims)(in_channels, out_channels, k, bias=bias)
 

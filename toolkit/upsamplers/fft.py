@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
 
 
 class FFT(FixedUpsampler):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toolkit import filters
-from toolkit.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
 
 
 class Haar(FixedUpsampler):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit import filters
-from toolkit.filtered import FilteredTransposedConv
+from checkerscope.toolkit import filters
+from checkerscope.toolkit.upsamplers._filtered import FilteredTransposedConv
 
 
 class HoldConv(FilteredTransposedConv):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit import checks, filters
-from toolkit.filtered import FilterUpsampler
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.upsamplers._filtered import FilterUpsampler
 
 
 class Lanczos(FilterUpsampler):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor
 from torch.nn import functional as F
 
-from toolkit import checks, filters
-from toolkit.upsampler import (
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.contracts.upsampler import (
     Context,
     Kernel,
     Layout,

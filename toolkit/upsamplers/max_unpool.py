@@ -6,8 +6,8 @@ from math import prod
 
 from torch import Tensor
 
-from toolkit import checks
-from toolkit.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
 
 
 class MaxUnpool(FixedUpsampler):

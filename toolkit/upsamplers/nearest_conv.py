@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks, filters
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, convolution
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.contracts.upsampler import Context, Kernel, Layout, Upsampler, convolution
 
 #: Input values per channel, batch included, from which the merged form is faster.
 _MERGED_FROM = 1024

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks, filters
-from toolkit.upsampler import Context, Kernel, Layout, Upsampler, shuffle
+from checkerscope.toolkit import checks, filters
+from checkerscope.toolkit.contracts.upsampler import Context, Kernel, Layout, Upsampler, shuffle
 
 
 class PixelTransposedConv(Upsampler):

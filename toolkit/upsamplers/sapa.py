@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit import checks
-from toolkit.upsampler import Context, FixedUpsampler
-from toolkit.upsamplers._reassembly import by_phase, guide_of, reassemble
+from checkerscope.toolkit import checks
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit.upsamplers._reassembly import by_phase, guide_of, reassemble
 
 
 class Sapa(FixedUpsampler):

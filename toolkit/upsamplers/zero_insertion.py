@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from toolkit.upsampler import Context, FixedUpsampler
+from checkerscope.toolkit.contracts.upsampler import Context, FixedUpsampler
 
 
 class ZeroInsertion(FixedUpsampler):

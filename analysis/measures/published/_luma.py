@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analysis import spectra
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.toolkit import checks
 
 
 def grey(images: Tensor) -> Tensor:

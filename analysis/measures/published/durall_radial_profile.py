@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.measures.published._luma import grey, square
-from analysis.trial import Trial
+from checkerscope.analysis.measures.published._luma import grey, square
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Durall radial profile"
 SOURCE = "Durall et al. 2020, arXiv:2003.01826, released code"

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from analysis.measures.published._luma import grey, square
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis.measures.published._luma import grey, square
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Dzanic tail fit"
 SOURCE = "Dzanic et al. 2020, arXiv:1911.06465, released generatedata"

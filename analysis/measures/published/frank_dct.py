@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.measures.dct_spectrum import dct
-from analysis.trial import Trial
+from checkerscope.analysis.measures.dct_spectrum import dct
+from checkerscope.analysis.trial import Trial
 
 LABEL = "Frank DCT statistic"
 SOURCE = "Frank et al. 2020, arXiv:2003.08685, released compute_statistics"

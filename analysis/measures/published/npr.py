@@ -13,9 +13,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "NPR energy"
 SOURCE = "Tan et al. 2024, arXiv:2312.10461, released resnet"

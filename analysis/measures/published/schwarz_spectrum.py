@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis import spectra
-from analysis.measures.published._luma import square
-from analysis.trial import Trial
-from toolkit import checks
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.published._luma import square
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import checks
 
 LABEL = "Schwarz reduced spectrum"
 SOURCE = "Schwarz et al. 2021, arXiv:2111.02447, released get_spectrum"

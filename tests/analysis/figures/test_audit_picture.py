@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from analysis.audit import audit
-from analysis.audit_report import NO_LATTICE, Report, Step
-from analysis.figures import _audit
+from checkerscope.analysis.audit.procedure import audit
+from checkerscope.analysis.audit.report import NO_LATTICE, Report, Step
+from checkerscope.analysis.figures import _audit
 
 
 def model(dims: int) -> nn.Module:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import claims_in_pictures
-from analysis.records import Records
+from checkerscope.analysis.figures import claims_in_pictures
+from checkerscope.analysis.records import Records
 
 
 def records(claim: str, values: dict[str, float]) -> Records:

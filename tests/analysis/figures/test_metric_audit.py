@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from analysis import distortions
-from analysis.figures import metric_audit as figure
-from analysis.metric_audit import COLUMNS
-from analysis.records import Records
-from analysis.tables import metric_audit as table
+from checkerscope.analysis import distortions
+from checkerscope.analysis.figures import metric_audit as figure
+from checkerscope.analysis.metric_audit import COLUMNS
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import metric_audit as table
 
 
 def records():

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib import image as pictures
 
-from analysis.figures import reconstructions
-from analysis.figures.reconstructions import CROP, CROP_SIDE, WHOLE
-from analysis.records import Records
+from checkerscope.analysis.figures import reconstructions
+from checkerscope.analysis.figures.reconstructions import CROP, CROP_SIDE, WHOLE
+from checkerscope.analysis.records import Records
 
 
 def checkerboard(side: int) -> np.ndarray:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.measures.border import border, measure
-from analysis.trial import Trial
+from checkerscope.analysis.measures.border import border, measure
+from checkerscope.analysis.trial import Trial
 
 
 def test_band_and_interior_are_told_apart():

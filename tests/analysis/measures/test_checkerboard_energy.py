@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from analysis import spectra
-from analysis.measures.checkerboard_energy import checkerboard_energy, checkerboard_power, mean_variance
-from toolkit.images import photos
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.checkerboard_energy import checkerboard_energy, checkerboard_power, mean_variance
+from checkerscope.toolkit.images import photos
 
 
 def noise(*shape, seed=0):

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from analysis.measures.checkerboard_energy import checkerboard_energy
-from analysis.measures.content_tone import content_tone
-from toolkit.images import photos
+from checkerscope.analysis.measures.checkerboard_energy import checkerboard_energy
+from checkerscope.analysis.measures.content_tone import content_tone
+from checkerscope.toolkit.images import photos
 
 
 def noise(*shape, seed=0):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import spectra
-from analysis.trial import Trial
-from toolkit import catalog
-from toolkit.networks.autoencoder import Autoencoder
+from checkerscope.analysis import spectra
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
 
-PACKAGE = "analysis.measures"
+PACKAGE = "checkerscope.analysis.measures"
 NAMES = catalog.names(PACKAGE)
 
 
@@ -22,7 +22,7 @@ def trial(upsampler="transposed_conv", *, images=4, size=48, last=None, channels
     generator = torch.Generator().manual_seed(seed)
     target = torch.rand(images, channels, *(size,) * (dims - 1), last or size, generator=generator)
     torch.manual_seed(seed)
-    component = catalog.load("toolkit.upsamplers", upsampler)
+    component = catalog.load("checkerscope.toolkit.upsamplers", upsampler)
     factory = functools.partial(component, scale=2, spatial_dims=dims)
     model = Autoencoder(factory, image_channels=channels, width=4, latent_channels=4, spatial_dims=dims).eval()
     with torch.no_grad():

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures import cycled_tone as measure
-from analysis.measures.tone import unbiased_tone
-from analysis.trial import Trial
-from toolkit.images import photos
+from checkerscope.analysis.measures import cycled_tone as measure
+from checkerscope.analysis.measures.tone import unbiased_tone
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit.images import photos
 
 
 def board(shape, amplitude=1.0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.cyclic_coherence import cyclic_coherence, replica_power
+from checkerscope.analysis.measures.cyclic_coherence import cyclic_coherence, replica_power
 
 
 def noise(*shape, seed=0):

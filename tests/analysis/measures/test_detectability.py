@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from analysis.measures.detectability import area_under_curve, detectability
-from toolkit.images import photos
+from checkerscope.analysis.measures.detectability import area_under_curve, detectability
+from checkerscope.toolkit.images import photos
 
 
 def noise(*shape, seed=0):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.measures.gradient_tone import gradient_tone
-from analysis.measures.overlap_map import overlap_map
+from checkerscope.analysis.measures.gradient_tone import gradient_tone
+from checkerscope.analysis.measures.overlap_map import overlap_map
 
 
 def images(*shape):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.overlap_map import overlap_map, overlap_ratio, weight_overlap
-from analysis.measures.phase_gain import phase_gain
-from toolkit import catalog
+from checkerscope.analysis.measures.overlap_map import overlap_map, overlap_ratio, weight_overlap
+from checkerscope.analysis.measures.phase_gain import phase_gain
+from checkerscope.toolkit import catalog
 
 #: max / min of the interior counts in 1-D and 2-D: Odena et al.'s maps.
 ORACLE = [
@@ -73,7 +73,7 @@ def test_three_axes():
 
 
 def test_weights_of_ones_are_counts():
-    layer = catalog.load("toolkit.upsamplers", "transposed_conv")(3, 2, kernel_size=3)
+    layer = catalog.load("checkerscope.toolkit.upsamplers", "transposed_conv")(3, 2, kernel_size=3)
     with torch.no_grad():
         for kernel in layer.kernels():
             kernel.weight.fill_(-1)
@@ -87,11 +87,11 @@ def test_weights_of_ones_are_counts():
 @pytest.mark.parametrize("name", ["nearest", "bilinear", "nearest_conv", "bilinear_conv"])
 def test_convex_upsamplers_have_equal_phase_gains(name):
     torch.manual_seed(0)
-    assert phase_gain(catalog.load("toolkit.upsamplers", name)(3, 2)) == pytest.approx(0, abs=1e-12)
+    assert phase_gain(catalog.load("checkerscope.toolkit.upsamplers", name)(3, 2)) == pytest.approx(0, abs=1e-12)
 
 
 def test_dynamic_upsamplers_are_refused():
-    layer = catalog.load("toolkit.upsamplers", "max_unpool")(2, 2)
+    layer = catalog.load("checkerscope.toolkit.upsamplers", "max_unpool")(2, 2)
     with pytest.raises(ValueError, match=r"context|linear"):
         phase_gain(layer)
     with pytest.raises(ValueError, match=r"context|linear"):

@@ -4,9 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.phase_variance import measure, phase_variance, phase_variances, unbiased_phase_variance
-from analysis.trial import Trial
-from toolkit.upsamplers.nearest import Nearest
+from checkerscope.analysis.measures.phase_variance import (
+    measure,
+    phase_variance,
+    phase_variances,
+    unbiased_phase_variance,
+)
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit.upsamplers.nearest import Nearest
 
 
 def noise(*shape, seed=0):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.measures import decoder_probe as probe
-from analysis.measures import level_sweep as sweep
-from analysis.measures import tone
-from analysis.trial import Trial
-from toolkit.networks.autoencoder import Autoencoder
-from toolkit.upsamplers.nearest_conv import NearestConv
-from toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.analysis.measures import decoder_probe as probe
+from checkerscope.analysis.measures import level_sweep as sweep
+from checkerscope.analysis.measures import tone
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
+from checkerscope.toolkit.upsamplers.nearest_conv import NearestConv
+from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 BOARD = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(64, 64)
 

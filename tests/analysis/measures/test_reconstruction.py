@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from analysis.measures.reconstruction import picture, reconstruction
+from checkerscope.analysis.measures.reconstruction import picture, reconstruction
 
 
 def pair(*shape):

@@ -11,8 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from analysis.measures.segmentation import measure, segmentation
-from analysis.trial import Trial
+from checkerscope.analysis.measures.segmentation import measure, segmentation
+from checkerscope.analysis.trial import Trial
 
 
 def square(size: int, low: int, high: int) -> Tensor:

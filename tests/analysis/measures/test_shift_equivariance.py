@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.shift_equivariance import shift_equivariance
-from toolkit.images import photos
+from checkerscope.analysis.measures.shift_equivariance import shift_equivariance
+from checkerscope.toolkit.images import photos
 
 
 @pytest.fixture(scope="module")

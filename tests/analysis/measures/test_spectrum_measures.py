@@ -7,11 +7,11 @@ import pytest
 import scipy.fft
 import torch
 
-from analysis import spectra
-from analysis.measures.average_spectrum import average_spectrum
-from analysis.measures.band_error import band_error
-from analysis.measures.dct_spectrum import dct, dct_spectrum
-from analysis.measures.radial_spectrum import radial_spectrum
+from checkerscope.analysis import spectra
+from checkerscope.analysis.measures.average_spectrum import average_spectrum
+from checkerscope.analysis.measures.band_error import band_error
+from checkerscope.analysis.measures.dct_spectrum import dct, dct_spectrum
+from checkerscope.analysis.measures.radial_spectrum import radial_spectrum
 
 ALL = [radial_spectrum, average_spectrum, dct_spectrum]
 

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from analysis.measures.tone import phase_means, tone, tone_fraction, unbiased_tone
-from toolkit import catalog
-from toolkit.images import photos
+from checkerscope.analysis.measures.tone import phase_means, tone, tone_fraction, unbiased_tone
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.images import photos
 
 
 def noise(*shape, seed=0):
@@ -83,7 +83,7 @@ def test_iid_weights_have_one_minus_one_over_s_squared_whatever_the_kernel(name,
     generator = torch.Generator().manual_seed(scale * 100 + kernel_size)
     # every output channel is a draw of its own
     size = kernel_size if name == "transposed_conv" else 3
-    layer = catalog.load("toolkit.upsamplers", name)(1, 12000, scale=scale, kernel_size=size)
+    layer = catalog.load("checkerscope.toolkit.upsamplers", name)(1, 12000, scale=scale, kernel_size=size)
     with torch.no_grad():
         for kernel in layer.kernels():
             kernel.weight.normal_(generator=generator)

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from analysis.figures import calibration as figure
-from analysis.records import Records
-from analysis.tables import calibration
+from checkerscope.analysis.figures import calibration as figure
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import calibration
 
 COLUMNS = ["kind", "images", "line", "level_db", "amplitude", "test", "rate", "outside"]
 ROWS = [

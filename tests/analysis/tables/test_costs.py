@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.records import Records
-from analysis.tables import costs
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import costs
 
 
 def records() -> Records:

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from analysis.figures import cures as figure
-from analysis.records import Records
-from analysis.tables import cures as table
+from checkerscope.analysis.figures import cures as figure
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import cures as table
 
 ARMS = [
     # arm, upsampler, cure, steps, flat tone, tone, PSNR, MACs

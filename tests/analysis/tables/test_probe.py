@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from analysis.figures import probe_against_photographs
-from analysis.measures.decoder_probe import DIRTY
-from analysis.records import Records
-from analysis.tables import probe, probe_agreement
+from checkerscope.analysis.figures import probe_against_photographs
+from checkerscope.analysis.measures.decoder_probe import DIRTY
+from checkerscope.analysis.records import Records
+from checkerscope.analysis.tables import probe, probe_agreement
 
 #: Per model of two clean and two dirty arms: probe, photographs, in units of the threshold. One is judged unlike.
 READINGS = {

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toolkit import catalog
-from toolkit.networks.autoencoder import Autoencoder
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.networks.autoencoder import Autoencoder
 
 Build = Callable[..., nn.Module]
 
@@ -22,7 +22,7 @@ def build() -> Build:
 
     def model(name: str, seed: int = 0, **options: Any) -> nn.Module:
         torch.manual_seed(seed)
-        upsampler = functools.partial(catalog.load("toolkit.upsamplers", name), **options)
+        upsampler = functools.partial(catalog.load("checkerscope.toolkit.upsamplers", name), **options)
         return Autoencoder(upsampler, width=4, latent_channels=4)
 
     return model

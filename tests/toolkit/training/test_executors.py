@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from toolkit import catalog
-from toolkit.networks.unet import UNet
-from toolkit.training import choice, engine, graph, grouped, loop
-from toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.networks.unet import UNet
+from checkerscope.toolkit.training import choice, engine, graph, grouped, loop
+from checkerscope.toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
 
 Build = Callable[..., nn.Module]
 DOUBLE = Recipe(50, batch_size=4, learning_rate=1e-2, precision="float64")
@@ -161,7 +161,7 @@ def test_what_cannot_be_grouped_is_refused_by_name(name: str, why: str, build: B
 
 
 def test_a_network_that_joins_maps_is_refused(images: Tensor) -> None:
-    upsampler = catalog.load("toolkit.upsamplers", "transposed_conv")
+    upsampler = catalog.load("checkerscope.toolkit.upsamplers", "transposed_conv")
     members = [Member(UNet(upsampler, width=2), seed) for seed in (0, 1)]
     assert "unet with transposed_conv mixes channels" in grouped.refusal(members, Data.of(images, None, Recipe(1)))
 
@@ -200,7 +200,7 @@ class Waits(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-@pytest.mark.parametrize("name", catalog.names("toolkit.upsamplers"))
+@pytest.mark.parametrize("name", catalog.names("checkerscope.toolkit.upsamplers"))
 def test_a_step_never_waits_for_the_device(name: str, build: Build, images: Tensor) -> None:
     data = Data.of(images, None, Recipe(2, batch_size=2))
     branch = graph.Branch(Member(build(name), 0), data)  # takes the step of the loop

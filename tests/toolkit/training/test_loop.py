@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toolkit.training import engine, loop
-from toolkit.training.engine import Recipe
+from checkerscope.toolkit.training import engine, loop
+from checkerscope.toolkit.training.engine import Recipe
 
 Build = Callable[..., nn.Module]
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analysis.measures.published.durall_radial_profile import durall_radial_profile
-from analysis.measures.published.dzanic_tail import dzanic_tail
-from analysis.measures.published.frank_dct import frank_dct
-from analysis.measures.published.npr import npr, npr_energy
-from analysis.measures.published.schwarz_spectrum import schwarz_spectrum
-from analysis.measures.published.stylegan3_spectrum import slices, stylegan3_spectrum
-from analysis.trial import Trial
-from toolkit import catalog
-from toolkit.images import photos
+from checkerscope.analysis.measures.published.durall_radial_profile import durall_radial_profile
+from checkerscope.analysis.measures.published.dzanic_tail import dzanic_tail
+from checkerscope.analysis.measures.published.frank_dct import frank_dct
+from checkerscope.analysis.measures.published.npr import npr, npr_energy
+from checkerscope.analysis.measures.published.schwarz_spectrum import schwarz_spectrum
+from checkerscope.analysis.measures.published.stylegan3_spectrum import slices, stylegan3_spectrum
+from checkerscope.analysis.trial import Trial
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.images import photos
 
-PACKAGE = "analysis.measures.published"
+PACKAGE = "checkerscope.analysis.measures.published"
 NAMES = catalog.names(PACKAGE)
 
 

@@ -1,0 +1,232 @@
+"""The command `checkerscope cure`: apply a remedy to a trained model and compare. Heavy imports stay inside."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from checkerscope.experiments.cli.cure_subjects import Subject, of_model, of_run
+from checkerscope.experiments.cli.options import FILE, as_json, output_file, results_folder
+from checkerscope.experiments.cli.user_models import user_code
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from checkerscope.analysis.comparison import Comparison
+    from checkerscope.experiments.study.build import Data
+    from checkerscope.experiments.study.spec import RunSpec
+
+#: Training images that a remedy is fitted to.
+FITTED = 64
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the command line says of the cure."""
+
+    remedy: str
+    settings: tuple[str, ...]
+    finetune: int
+    learning_rate: float | None
+
+
+def _above_zero(ctx: click.Context, parameter: click.Parameter, rate: float | None) -> float | None:
+    if rate is not None and not 0 < rate < math.inf:
+        raise ValueError(f"--learning-rate: expected a number above 0, got {rate:g}")
+    return rate
+
+
+@click.command(short_help="Apply a remedy to a trained model and compare.")
+@click.argument("subject", metavar="RUN_OR_MODEL")
+@click.option("--remedy", required=True, metavar="NAME", help="A name of `checkerscope list remedies`.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the remedy, as order=1.")
+@click.option(
+    "--finetune",
+    type=click.IntRange(0, 1_000_000),
+    default=0,
+    show_default=True,
+    help="Steps on the run's own training images after the cure; a run only.",
+)
+@click.option(
+    "--learning-rate",
+    type=float,
+    callback=_above_zero,
+    metavar="RATE",
+    help="Of the fine-tune.  [default: the run's]",
+)
+@click.option("--input", "shape", metavar="N,C,H,W", help="Shape of the inputs to compare on, N >= 2; a model only.")
+@click.option(
+    "--weights",
+    type=FILE,
+    help="State dict of the model: safetensors, or a file that torch loads with weights_only=True.",
+)
+@click.option("--metric", metavar="MODULE:FUNCTION", help="Your own number of a model, more is better.")
+@output_file("--output", metavar="FILE.safetensors", help="Where the cured weights go, folded into plain layers.")
+@results_folder("Where runs are looked for by their id.")
+@as_json
+def cure(
+    subject: str,
+    shape: str | None,
+    weights: Path | None,
+    metric: str | None,
+    output: Path | None,
+    results: Path,
+    as_json: bool,
+    **cure_options: Any,
+) -> None:
+    """Apply a remedy to a trained model and say what it changed.
+
+    RUN_OR_MODEL is a stored run, results/STUDY/runs/ID or its ID, or MODULE:FACTORY, which is imported and called:
+    that runs its author's code. A run is compared on held-out images, a model on photographs where its input can be
+    one, else on noise; constant inputs are reported apart. The original is never changed.
+    """
+    from checkerscope.analysis.comparison import compare
+
+    options = _Options(**cure_options)
+    settings = _settings(options)
+    judge = None if metric is None else _function(metric)
+    is_model = ":" in subject
+    if is_model and options.finetune:
+        raise click.UsageError("--finetune: a MODULE:FACTORY has no training images here; use --remedy self_distil")
+    found = of_model(subject, shape, weights) if is_model else of_run(subject, results, shape, weights)
+    cured = _cured(found, options, settings)
+    with user_code():
+        comparison = compare(found.model, cured, found.shown, metric=judge)
+    written = None if output is None else _write(cured, output)
+    if as_json:
+        click.echo(json.dumps(_document(subject, options, settings, comparison, output), indent=1, allow_nan=False))
+    else:
+        click.echo(_text(subject, options, comparison, has_targets=found.shown.targets is not None))
+        if written:
+            click.echo(written)
+
+
+def _settings(options: _Options) -> dict[str, Any]:
+    """Return the remedy's options from KEY=VALUE texts; values as in TOML, a bare word is a string."""
+    from checkerscope.experiments.study.config import override
+    from checkerscope.toolkit import catalog
+
+    component = catalog.describe_one("checkerscope.toolkit.remedies", options.remedy)
+    given: dict[str, Any] = {}
+    for text in options.settings:
+        key, equals, _ = text.partition("=")
+        key = key.strip()
+        if not equals:
+            raise click.UsageError(f"--set {text}: expected KEY=VALUE, for example order=1")
+        known = [option for option in component.options if option not in ("inputs", "targets")]  # tensors
+        if key not in known:
+            raise click.UsageError(f"--set {key}: {options.remedy} has none; {catalog.closest(key, known)}")
+        override(given, text)
+    return given
+
+
+def _function(name: str) -> Callable[[Any], float]:
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise click.UsageError(f"--metric: expected MODULE:FUNCTION, got {name!r}")
+    sys.path.insert(0, "")
+    try:
+        with user_code():
+            found = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:  # the user's code may do anything
+        raise click.UsageError(f"--metric {name}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove("")
+
+    def judged(model: Any) -> float:
+        try:
+            return float(found(model))
+        except Exception as error:
+            raise click.UsageError(f"--metric {name}: {type(error).__name__}: {error}") from error
+
+    return judged
+
+
+def _cured(found: Subject, options: _Options, settings: dict[str, Any]) -> nn.Module:
+    """Return the cured model, fine-tuned where that is asked for."""
+    from checkerscope.toolkit import catalog
+
+    component = catalog.describe_one("checkerscope.toolkit.remedies", options.remedy)
+    own = dict(settings)
+    if options.finetune and "keep" in component.options:
+        own.setdefault("keep", True)
+    if component.flags.get("promise") == "needs data":
+        if found.run is None:
+            raise click.UsageError(f"--remedy {options.remedy}: needs images and targets, which a stored run has")
+        data = found.run[1].first(FITTED)
+        own |= {"inputs": data.inputs, "targets": data.targets}
+    cured = catalog.load("checkerscope.toolkit.remedies", options.remedy).apply(found.model, **own)
+    return (cured if found.run is None else _finetuned(cured, found.run, options)).eval()
+
+
+def _finetuned(cured: nn.Module, run: tuple[RunSpec, Data], options: _Options) -> nn.Module:
+    from checkerscope.experiments.study import build
+    from checkerscope.toolkit.training import loop
+    from checkerscope.toolkit.training.engine import Recipe
+
+    spec, data = run
+    train = build.recipe(spec)
+    rate = train.learning_rate if options.learning_rate is None else options.learning_rate
+    recipe = Recipe(options.finetune, train.batch_size, rate, loss=train.loss)
+    outcome = loop.train(cured, data.inputs, recipe, seed=spec.seed)
+    if outcome.status != "done":
+        raise click.UsageError(f"--finetune: diverged at step {outcome.step}; use a smaller --learning-rate")
+    return cured
+
+
+def _write(cured: nn.Module, path: Path) -> str:
+    from safetensors.torch import save
+
+    from checkerscope.experiments.store.disk import write
+    from checkerscope.toolkit.remedies import fold
+
+    try:
+        folded, note = fold.apply(cured), ""
+    except ValueError as error:  # some layers of ours have no plain form: their weights are still worth having
+        folded, note = fold.without_parametrizations(cured), f"; not in plain layers: {error}"
+    write(path, save({name: value.detach().contiguous() for name, value in folded.state_dict().items()}))
+    return f"weights: {path}{note}"
+
+
+def _document(
+    subject: str, options: _Options, settings: dict[str, Any], comparison: Comparison, output: Path | None
+) -> dict[str, Any]:
+    cure = {"remedy": options.remedy, "options": settings, "finetune": options.finetune}
+    return {"subject": subject, **cure, **comparison.to_dict(), "output": None if output is None else str(output)}
+
+
+def _text(subject: str, options: _Options, comparison: Comparison, *, has_targets: bool) -> str:
+    """Return the comparison as a table that fits 80 columns."""
+    from checkerscope.experiments.cli.terminal import columns
+
+    before, after = comparison.before, comparison.after
+    images = "residual on images" if has_targets else "output on images"
+    quality = "PSNR (dB)" if has_targets else "PSNR against the original (dB)"
+    rows = [
+        ("tone on flat inputs", before.flat_tone, after.flat_tone, ".1e", _gone(comparison.flat_removed)),
+        (f"tone of the {images}", before.image_tone, after.image_tone, ".1e", _gone(comparison.image_removed)),
+        ("phase variance", before.phase_variance, after.phase_variance, ".1e", ""),
+        (quality, before.psnr, after.psnr, ".2f", f"{after.psnr - before.psnr:+.2f}" if has_targets else ""),
+        ("your metric", before.metric, after.metric, ".4g", f"{after.metric - before.metric:+.3g}"),
+        ("parameters", before.parameters, after.parameters, ",", f"{after.parameters - before.parameters:+,}"),
+        ("multiply-accumulates", before.macs, after.macs, ",", f"{after.macs - before.macs:+,}"),
+    ]
+    table = [
+        {"": label, "before": format(first, form), "after": format(second, form), "change": change}
+        for label, first, second, form, change in rows
+        if first == first or second == second  # NaN: not measured
+    ]
+    steps = f", {options.finetune} steps of fine-tuning" if options.finetune else ""
+    return f"{options.remedy} on {subject}{steps}\n{columns(table)}"
+
+
+def _gone(share: float) -> str:
+    return "" if share != share else f"{share:.1%} of the power gone" if share >= 0 else f"power x {1 - share:.3g}"

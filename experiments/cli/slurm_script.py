@@ -1,0 +1,35 @@
+"""The command that prints a job array for plain Slurm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkerscope.experiments.cli.options import study_options
+
+
+@click.command("slurm-script", short_help="Print a job array for plain Slurm.")
+@study_options
+@click.option("--jobs", type=click.IntRange(1), default=8, show_default=True, help="Size of the job array.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores of each job.")
+@click.option("--memory", default="2G", show_default=True, help="Memory of each job, as Slurm writes it.")
+@click.option("--time", "limit", default="04:00:00", show_default=True, help="Time limit of each job.")
+def slurm_script(config: Path, overrides: tuple[str, ...], results: Path, jobs: int, **size: Any) -> None:
+    """Print a job array for plain Slurm that trains and measures CONFIG: `sbatch` takes it.
+
+    Each job works on one shard with one worker; a lost job loses only what it did since its last checkpoint, and the
+    array may be submitted again. A plain `checkerscope study CONFIG` then collects.
+    """
+    from checkerscope.experiments.study import config as configs
+    from checkerscope.experiments.study.grid import Grid
+    from checkerscope.experiments.workers.job_array import Job, script
+
+    grid = Grid(configs.read(config, overrides), str(config))
+    try:
+        options = [str(config.resolve()), "--results", str(results.resolve())]
+    except (OSError, RuntimeError):  # the latter until Python 3.13
+        raise ValueError(f"--results {results}: expected a folder, got a circle of links; choose another") from None
+    options += [word for override in overrides for word in ("--set", override)]
+    click.echo(script(grid.config.study.name, len(grid), options, Job(jobs, **size)), nl=False)

@@ -1,0 +1,162 @@
+"""Models that a user names on the command line as MODULE:FACTORY, their weights and their inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from checkerscope.experiments.errors import STOPS
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+
+def load_model(factory: str) -> nn.Module:
+    """Return the module that `MODULE:FACTORY` names or makes. Importing it runs the code of whoever wrote it.
+
+    Raises:
+        ValueError: If it cannot be imported, fails, or gives no module.
+    """
+    from torch import nn
+
+    name, _, attribute = factory.partition(":")
+    if not (name and attribute):
+        raise ValueError(f"factory: expected MODULE:FACTORY, got {factory!r}; use torch.nn:Identity, for example")
+    sys.path.insert(0, "")  # the console script does not look into the current folder by itself
+    try:
+        found: Any = importlib.import_module(name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+        model = found if isinstance(found, nn.Module) else found()
+    except STOPS:
+        raise
+    except BaseException as error:  # the user's code may do anything
+        raise ValueError(f"{factory}: {type(error).__name__}: {_first_line(error)}") from error
+    finally:
+        sys.path.remove("")
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{factory}: expected an nn.Module, got {type(model).__name__}")
+    return model
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        return (str(error).strip().splitlines() or ["no message"])[0]
+    except Exception:  # an exception of the user's may be broken too
+        return "(it cannot be printed)"
+
+
+@contextlib.contextmanager
+def user_code() -> Iterator[None]:
+    """Send what the user's code prints to standard error, so that standard output holds the result alone.
+
+    Raises:
+        ValueError: If it raises what is no `Exception`, to which no other part of the program has an answer.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield
+        except (Exception, *STOPS):
+            raise
+        except BaseException as error:
+            raise ValueError(f"the code that was named raised {type(error).__name__}: {_first_line(error)}") from error
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model from a state dict: safetensors, or a file that torch loads with weights only.
+
+    Raises:
+        ValueError: If the file is neither, or does not fit the model.
+    """
+    try:
+        state = _state(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--weights {path}: {_first_line(error)}") from error
+    problems = _misfits(dict(model.state_dict()), state)
+    if problems:
+        raise ValueError(f"--weights {path}: does not fit the model: {'; '.join(problems)}")
+    model.load_state_dict(state)
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    import torch
+    from safetensors.torch import load
+
+    try:
+        is_safe = path.suffix == ".safetensors"
+        state = load(path.read_bytes()) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise OSError(error.strerror or str(error)) from error
+    except Exception as error:  # whatever is wrong with the file: nothing in it is ever run
+        raise ValueError("expected a state dict in safetensors, or one that torch loads with weights only") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"expected a state dict, got {type(state).__name__}")
+    odd = [str(key) for key, value in state.items() if not isinstance(value, torch.Tensor)]
+    if odd:
+        raise ValueError(f"expected a state dict of tensors, got other values under {_few(odd)}; save the inner one")
+    return dict(state)
+
+
+def _misfits(model: Mapping[str, Any], state: Mapping[str, Tensor]) -> list[str]:
+    """Return in which ways a state dict does not fit: keys that one of the two lacks, and other shapes."""
+    parts = [
+        ("missing", [key for key in model if key not in state]),
+        ("unexpected", [key for key in state if key not in model]),
+        (
+            "other shapes",
+            [
+                f"{key} {tuple(state[key].shape)} for {tuple(value.shape)}"
+                for key, value in model.items()
+                if key in state and tuple(state[key].shape) != tuple(getattr(value, "shape", ()))
+            ],
+        ),
+    ]
+    return [f"{what}: {_few(keys)}" for what, keys in parts if keys]
+
+
+def _few(keys: list[str]) -> str:
+    more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
+    return ", ".join(keys[:2]) + more
+
+
+#: Most numbers of an input: 8 GB of float32.
+MAX_NUMBERS = 2**31
+
+
+def parse_shape(text: str, option: str = "--input") -> tuple[int, ...]:
+    """Return the lengths that `1,3,64,64` lists, or `1x3x64x64`.
+
+    Raises:
+        ValueError: If it lists anything but whole numbers above 0, or a shape that fits into no memory.
+    """
+    parts = [part.strip() for part in re.split("[,x]", text)]
+    if not all(part.isdecimal() and len(part) < 20 and int(part) > 0 for part in parts):
+        wanted = "batch, channels and sides such as 1,3,64,64" if option == "--input" else "sides such as 64,64"
+        raise ValueError(f"{option}: expected {wanted}, got {text[:80]!r}")
+    lengths = tuple(map(int, parts))
+    if prod(lengths) > MAX_NUMBERS:
+        raise ValueError(f"{option}: expected at most {MAX_NUMBERS} numbers, got {text!r}; use smaller sides")
+    return lengths
+
+
+def example(text: str, generator: Generator) -> Tensor:
+    """Return an input: `1,3,64,64` is uniform on [0, 1), `1,16,16@512` holds integers below 512.
+
+    Raises:
+        ValueError: If the text is no shape.
+    """
+    import torch
+
+    sides, at, below = text.partition("@")
+    shape = parse_shape(sides)
+    if not at:
+        return torch.rand(shape, generator=generator)
+    if not (below.isdecimal() and 0 < len(below) < 19 and int(below) > 0):
+        raise ValueError(f"--input: expected a whole number after @, as 1,16,16@512, got {text!r}")
+    return torch.randint(int(below), shape, generator=generator)

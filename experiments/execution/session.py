@@ -1,0 +1,230 @@
+"""One study at work: what the commands share. Shows the one progress bar; the store holds the truth."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from itertools import compress, groupby, islice
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from checkerscope.experiments.cli import terminal
+from checkerscope.experiments.execution import consistency, progress
+from checkerscope.experiments.execution.progress import Progress
+from checkerscope.experiments.store import verify
+from checkerscope.experiments.store.runs import Store, recall, remember
+from checkerscope.experiments.study import config
+from checkerscope.experiments.study.grid import Grid, Run
+from checkerscope.experiments.study.shard import Shard
+from checkerscope.experiments.workers import scheduler
+from checkerscope.experiments.workers.choice import Workers
+from checkerscope.experiments.workers.scheduler import Call
+
+#: Grids above this size are started only with --yes.
+LARGE = 10_000
+#: Most models that are trained together.
+TOGETHER = 50
+BAR = "{desc} |{bar}| {n_fmt} of {total_fmt} runs{postfix}, {remaining} left"
+
+
+@dataclass
+class Session:
+    """A config, its grid and its store, with who works on them and on which part."""
+
+    grid: Grid
+    results: Path
+    store: Store
+    workers: Workers = field(default_factory=Workers)
+    shard: Shard = field(default_factory=Shard)
+    strict: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        overrides: tuple[str, ...],
+        results: Path,
+        *,
+        shard: str | None = None,
+        strict: bool = False,
+        **workers: Any,
+    ) -> Session:
+        """Return the session of a config file.
+
+        Raises:
+            ConfigError: With one line per problem.
+            ValueError: If the shard is none, or the workers contradict each other.
+        """
+        study = config.read(path, overrides)
+        store = Store(results, study.study.name)
+        recall(store)
+        return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard), strict)
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.grid.config.study.name
+
+    def __len__(self) -> int:
+        """Return how many runs are this session's to work on."""
+        return self.shard.size(len(self.grid))
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the runs that are this session's to work on, seeds innermost; never a list: there may be a million."""
+        return self.grid.every(self.shard.count, first=self.shard.index - 1)
+
+    # training and measuring
+
+    def train(self, *, allow_large: bool = False) -> list[str]:
+        """Train every run that is not finished; what is finished is never touched. Return one line per failed run.
+
+        Raises:
+            ValueError: If the device is absent, an arm cannot be built, the grid is large and not allowed, the results
+                folder cannot be written to, or what is there was made otherwise (see `continuity.compare`).
+            StoreError: If the disk fails.
+        """
+        if len(self) > LARGE and not allow_large:
+            raise ValueError(f"{self.name}: {len(self)} runs; pass --yes to start more than {LARGE}")
+        self.store.prepare()
+        due = [not self.store.is_finished(run.spec.id) for run in self.runs()]
+        self._look_back(due)
+        if not any(due):
+            return []
+        self._vet(compress(self.runs(), due))
+        return self._execute("training", self._training(compress(self.runs(), due)), due).failures()
+
+    def _training(self, runs: Iterable[Run]) -> Iterator[Call]:
+        """Yield the tasks that train runs: one each, or one for those that differ by their seeds only."""
+        from checkerscope.experiments.execution.joint_training import train_group
+        from checkerscope.experiments.execution.training import train_run
+
+        place = self._place()
+        if not self.workers.joins_models:
+            yield from (Call(run.spec.id, train_run, (run.spec.canonical, place)) for run in runs)
+            return
+        for _, alike in groupby(runs, lambda run: run.spec.model_copy(update={"seed": 0}).id):
+            specs = (run.spec for run in alike)
+            while group := list(islice(specs, TOGETHER)):
+                first, *others = (spec.id for spec in group)
+                if group[0].base is not None:  # a cure starts from its own run's weights
+                    yield from (Call(spec.id, train_run, (spec.canonical, place)) for spec in group)
+                else:
+                    yield Call(first, train_group, (tuple(s.canonical for s in group), place), tuple(others))
+
+    def _look_back(self, due: list[bool]) -> None:
+        """Name what is damaged, and what finished runs were made of or with that is otherwise now, or refuse it."""
+        lines = [f"damaged: {line}; it is made again" for line in verify.damage(self.store)]
+        finished = list(compress(self.runs(), (not is_due for is_due in due)))
+        if finished and (any(due) or self.strict):
+            changes = consistency.compare(finished, self.store, self._place(), strict=self.strict)
+            lines += [f"warning: {line}" for line in changes]
+        for line in lines:
+            click.echo(line, err=True)
+
+    def has_finished(self) -> bool:
+        """Return whether a run of the study has ended, in whatever way and whosever shard it is of."""
+        return any(self.store.is_complete(run.spec.id) for run in self.grid)
+
+    def measure(self) -> list[str]:
+        """Take the missing measures of every finished run; return one line per measure that failed."""
+        from checkerscope.experiments.execution.measuring import is_measured, measure_run
+
+        measures, asked = self.grid.config.measure.measures, self.grid.config.measure.asked
+        due = [
+            self.store.is_complete(run.spec.id) and not is_measured(self.store, run.spec, measures, asked)
+            for run in self.runs()
+        ]
+        if not any(due):
+            return []
+        place = self._place()
+        calls = (
+            Call(run.spec.id, measure_run, (run.spec.canonical, measures, asked, place))
+            for run in compress(self.runs(), due)
+        )
+        summary = self._execute("measuring", calls, due)
+        lines = [line for result in summary.results.values() for line in result.get("failed", ())]
+        return lines + summary.failures()
+
+    def _place(self) -> Any:
+        from checkerscope.experiments.execution.training import Place
+
+        return Place(
+            str(self.results.resolve()), self.name, self.workers.device, self.workers.threads, self.workers.engine
+        )
+
+    def _vet(self, pending: Iterable[Run]) -> None:
+        """Build every network once and run one image through it, so that a bad arm stops the study before it starts."""
+        from checkerscope.experiments.execution.preflight import vet
+        from checkerscope.toolkit.training.choice import check
+        from checkerscope.toolkit.training.engine import check_precision, pick_device
+
+        device = pick_device(self.workers.device)
+        check(self.workers.engine, device)
+        seen: set[str] = set()
+        for run in pending:
+            check_precision(run.spec.train.precision, device)
+            built = run.spec.model_dump_json(
+                exclude={"seed": True, "train": set(type(run.spec.train).model_fields) - {"loss"}}
+            )
+            if built not in seen:
+                seen.add(built)
+                vet(run.spec, run.arm)
+
+    @functools.cached_property
+    def _executor(self) -> tuple[Executor, int]:
+        """The executor of all tasks, and how many of them it works on at once."""
+        return self.workers.start(self.store.root.resolve())
+
+    def close(self) -> None:
+        """End the workers, if there are any."""
+        if "_executor" in self.__dict__:
+            self._executor[0].shutdown()
+            del self._executor
+
+    def _execute(self, verb: str, calls: Iterable[Call], due: list[bool]) -> scheduler.Summary:
+        executor, workers = self._executor
+        counts: Counter[str] = Counter()
+        bar = tqdm(
+            total=len(due),
+            initial=due.count(False),
+            desc=verb,
+            bar_format=BAR,
+            disable=None,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            ascii=terminal.fit("█") != "█",
+        )
+
+        def done(key: str, result: dict[str, Any]) -> None:
+            counts[result["status"]] += 1
+            troubles = [f"{counts[word]} {word}" for word in ("diverged", "failed") if counts[word]]
+            bar.set_postfix_str(", ".join(troubles), refresh=False)
+            bar.update()
+            if result["status"] == "failed":
+                bar.write(f"failed: {key}: {result['why']}", file=sys.stderr)
+
+        with bar:
+            return scheduler.execute(calls, executor, window=2 * workers, done=done)
+
+    # reporting
+
+    def progress(self) -> Progress:
+        """Return how much of the study is there."""
+        state = progress.progress(self.grid, self.store)
+        remember(self.store)
+        return state
+
+    def status_line(self, state: Progress | None = None) -> str:
+        """Return the state of the study in one line."""
+        state = state or self.progress()
+        words = ("done", "diverged", "failed", "missing")
+        parts = [f"{getattr(state, word)} {word}" for word in words if getattr(state, word) or word == "done"]
+        strangers = consistency.strangers(self.grid, state.strangers, self.store)
+        return f"{self.name}: {', '.join(parts)} of {state.total} runs{strangers}"

@@ -1,0 +1,120 @@
+"""Records to and from tidy files: CSV, one NPZ and one JSON, with a manifest of their digests."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from checkerscope.analysis.records import Records
+from checkerscope.experiments.errors import StoreError
+from checkerscope.experiments.store import disk, manifest, seals
+from checkerscope.experiments.store.manifest import PLAIN_NAME
+
+#: Has pandas read every digit of a number; from 3.1 on it always does, and warns of being asked to.
+EXACT: dict[str, Any] = (
+    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+)
+
+
+def save_records(records: Records, folder: Path) -> None:
+    """Write records as CSV files, one NPZ and one JSON; the manifest is written last, and what it drops goes then."""
+    before: set[str] = set()
+    with contextlib.suppress(StoreError):
+        before = set(read_manifest(folder))
+    study = {"study": records.study, "question": records.question, "units": dict(records.units)}
+    tables = {"runs": records.runs, "values": records.values, **records.tables}
+    contents = {f"{name}.csv": _csv(table) for name, table in tables.items() if not table.empty}
+    contents["study.json"] = seals.to_json(study)
+    if records.arrays:
+        contents["arrays.npz"] = seals.npz(records.arrays)
+    for name, data in contents.items():
+        disk.write(folder / name, data)
+    disk.write(folder / "manifest.json", seals.sealed({name: seals.digest(d) for name, d in contents.items()}))
+    for name in before - set(contents):
+        disk.remove(folder / name)
+
+
+def load_records(folder: Path) -> Records:
+    """Return the records of a folder.
+
+    Raises:
+        StoreError: If a file is missing, its hash differs from the manifest, or it is not what `save_records` writes.
+    """
+    contents = {}
+    for name, expected in read_manifest(folder).items():
+        contents[name] = manifest.read(folder / name)
+        if seals.digest(contents[name]) != expected:
+            raise StoreError(f"{folder / name}: its SHA-256 differs from manifest.json; collect again")
+    try:
+        return _parse(contents)
+    except (TypeError, KeyError, ValueError, RecursionError) as error:  # whole, and yet not what `save_records` writes
+        raise StoreError(f"{folder}: no records ({type(error).__name__}: {error}); collect again") from None
+
+
+def read_manifest(folder: Path) -> dict[str, str]:
+    """Return the digests of a folder of records, by file name.
+
+    Raises:
+        StoreError: If there are none, they are damaged, or a name would lead out of the folder.
+    """
+    path = folder / "manifest.json"
+    found = manifest.unsealed(path)
+    if not isinstance(found, dict) or not all(PLAIN_NAME.fullmatch(name) for name in found):
+        raise StoreError(f"{path}: expected plain file names and digests, got {str(found)[:80]!r}; collect again")
+    return found
+
+
+def _parse(contents: Mapping[str, bytes]) -> Records:
+    read = {Path(name).stem: _read_csv(data) for name, data in contents.items() if name.endswith(".csv")}
+    main: dict[str, Any] = {name: read.pop(name) for name in ("runs", "values") if name in read}
+    main["arrays"] = seals.read_npz(contents["arrays.npz"]) if "arrays.npz" in contents else {}
+    return Records(**main, tables=read, **json.loads(contents["study.json"]))
+
+
+def _read_csv(data: bytes) -> pd.DataFrame:
+    texts = {"run": str, "why": str, "arm": str, "base": str}
+    table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True, **EXACT)
+    return table.fillna({name: "" for name in texts if name in table})
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def differences(fresh: Records, committed: Records) -> list[str]:
+    """Return one line per number, run or array that differs between two sets of records."""
+    keys = ["run", "step", "metric"]
+    joined = fresh.values.merge(committed.values, on=keys, how="outer", suffixes=("", " committed"), indicator=True)
+    same = (joined["value"] == joined["value committed"]) | (joined["value"].isna() & joined["value committed"].isna())
+    lines = []
+    for _, row in joined[~same | (joined["_merge"] != "both")].iterrows():
+        where = f"{row['run']} step {row['step']} {row['metric']}"
+        lines.append(f"{where}: {row['value']!r} here, {row['value committed']!r} committed")
+    written = _read_csv(_csv(fresh.runs))  # numbers as a file gives them back
+    return lines + _other_runs(written, committed.runs) + _other_arrays(fresh.arrays, committed.arrays)
+
+
+def _other_runs(fresh: pd.DataFrame, committed: pd.DataFrame) -> list[str]:
+    here, there = ({str(row["run"]): row for row in table.to_dict("records")} for table in (fresh, committed))
+    lines = [f"{run}: {'not committed' if run in here else 'not here'}" for run in here.keys() ^ there.keys()]
+    for run in here.keys() & there.keys():
+        for column in here[run].keys() | there[run].keys():
+            one, other = here[run].get(column, ""), there[run].get(column, "")
+            if str(one) != str(other):
+                lines.append(f"{run} {column}: {one!r} here, {other!r} committed")
+    return sorted(lines)
+
+
+def _other_arrays(fresh: Mapping[str, np.ndarray], committed: Mapping[str, np.ndarray]) -> list[str]:
+    lines = [f"{name}: {'not committed' if name in fresh else 'not here'}" for name in fresh.keys() ^ committed.keys()]
+    for name in fresh.keys() & committed.keys():
+        if not np.array_equal(fresh[name], committed[name], equal_nan=fresh[name].dtype.kind == "f"):
+            lines.append(f"{name}: other numbers here")
+    return sorted(lines)

@@ -1,0 +1,166 @@
+"""Proves a results folder: every stored file against its digest, and nothing that should not be there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from checkerscope.experiments.errors import StoreError
+from checkerscope.experiments.store import disk
+from checkerscope.experiments.store.manifest import BESIDE, MANIFEST, read, unsealed
+from checkerscope.experiments.store.records import load_records, read_manifest
+from checkerscope.experiments.store.runs import PROBE, RUN_ID, Store
+from checkerscope.experiments.store.seals import digest
+
+#: What is checked, and what is wrong with it ("" for nothing).
+Finding = tuple[Path, str]
+#: The folders of a study, and the file that its locks are taken on.
+FOLDERS, LOCK = ("runs", "work", "measures", "records"), "lock"
+
+
+def verify_folder(folder: Path) -> tuple[int, list[str]]:
+    """Return how many files were checked under `folder`, and what is wrong.
+
+    Args:
+        folder: A study's results, a folder of studies, or a folder of records such as `paper/data/quick`.
+    """
+    if (folder / "manifest.json").is_file():
+        return _count(_records(folder))
+    studies = [path for path in (folder, *_inside(folder)) if _is_study(path)]
+    if not studies:
+        return 0, [f"{folder}: no study here"]
+    return _count(finding for study in studies for finding in _study(Store(study.parent, study.name)))
+
+
+def damage(store: Store) -> list[str]:
+    """Return what is wrong with stored runs and with checkpoints: all of it will be trained again."""
+    runs = [line for run in store.runs() for line in store.problems(run)]
+    return runs + [line for _, line in _under_way(store) if line]
+
+
+def _is_study(folder: Path) -> bool:
+    """Return whether a folder is a study, or what is left of one."""
+    return any((folder / name).is_dir() for name in ("runs", "work", "measures"))
+
+
+def _count(findings: Iterator[Finding]) -> tuple[int, list[str]]:
+    checked, problems, folder, seen = 0, [], None, set[Path]()
+    for path, line in findings:
+        if path.parent != folder:  # the findings of one file come one after the other: no need to keep the others
+            folder, seen = path.parent, set()
+        checked += path not in seen
+        seen.add(path)
+        if line:
+            problems.append(line)
+    return checked, problems
+
+
+def _study(store: Store) -> Iterator[Finding]:
+    yield from _runs(store)
+    yield from _measures(store)
+    yield from _under_way(store)
+    yield from _records(store.root / "records")
+    yield from _listed(store.root)
+    for path in _inside(store.root):
+        if path.name in FOLDERS:
+            yield path, "" if path.is_dir() else f"{path}: expected a folder; delete it and run again"
+        elif path.name == LOCK:
+            yield path, "" if path.is_file() else f"{path}: expected a file; delete it and run again"
+        else:
+            yield path, _seal(path) if path.suffix == ".json" else _stranger(path)
+
+
+def _runs(store: Store) -> Iterator[Finding]:
+    yield from _listed(store.root / "runs", needed=True)
+    for folder in _inside(store.root / "runs"):
+        if not RUN_ID.fullmatch(folder.name):
+            yield folder, "" if folder.name == PROBE else _stranger(folder)
+            continue
+        yield from _listed(folder)
+        yield from ((path, "") for path in (_inside(folder) if folder.is_dir() else (folder,)))
+        yield from ((folder / MANIFEST, line) for line in store.problems(folder.name))
+        yield folder / BESIDE, _seal(folder / BESIDE)
+
+
+def _measures(store: Store) -> Iterator[Finding]:
+    yield from _listed(store.root / "measures", needed=True)
+    for folder in _inside(store.root / "measures"):
+        if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
+            yield folder, _stranger(folder)
+            continue
+        if not (store.root / "runs" / folder.name).is_dir():
+            yield folder, f"{folder}: measures of a run that is missing"
+        yield from _listed(folder)
+        for path in _inside(folder):
+            yield path, _measure(store, path)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name; nothing where it cannot be listed, which `_listed` says."""
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
+
+
+def _listed(folder: Path, *, needed: bool = False) -> Iterator[Finding]:
+    """Yield a finding if a folder cannot be listed: the rest is checked all the same."""
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if needed:
+            yield folder, f"{folder}: {'missing' if isinstance(error, FileNotFoundError) else 'expected a folder'}"
+    except OSError as error:
+        yield folder, f"{folder}: cannot be read ({error.strerror})"
+
+
+def _measure(store: Store, path: Path) -> str:
+    if path.suffix not in (".json", ".npz") or path.name.startswith("."):
+        return _stranger(path)
+    found = store.measured(path.parent.name, path.stem)
+    if found is None:
+        return f"{path}: damaged, or taken of another training; it will be measured again"
+    return f"{path}: unexpected file" if path.suffix == ".npz" and not found[1] else ""
+
+
+def _under_way(store: Store) -> Iterator[Finding]:
+    yield from _listed(store.root / "work")
+    for folder in _inside(store.root / "work"):
+        if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
+            yield folder, _stranger(folder)
+            continue
+        for path in store.checkpoints(folder.name):
+            try:
+                whole = digest(read(path)) == path.name.split(".")[1]
+            except StoreError:  # the run was committed just now, or the disk is broken
+                whole = not path.exists()
+            yield path, "" if whole else f"{path}: damaged; the run will start again"
+
+
+def _records(folder: Path) -> Iterator[Finding]:
+    if not folder.is_dir():
+        return
+    try:
+        names = {*read_manifest(folder), "manifest.json"}
+        yield from ((folder / name, "") for name in sorted(names))
+        load_records(folder)
+    except StoreError as error:
+        yield folder / "manifest.json", str(error)
+        return
+    yield from ((path, _stranger(path)) for path in _inside(folder) if path.name not in names)
+
+
+def _stranger(path: Path) -> str:
+    """Return what to say of a name that the store does not know; what a living process writes now is no problem."""
+    if not path.name.startswith(".tmp-"):
+        return f"{path}: unexpected; nothing of the study"
+    return "" if disk.is_written(path.name) else f"{path}: left by a process that died"
+
+
+def _seal(path: Path) -> str:
+    try:
+        unsealed(path)
+    except StoreError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,172 @@
+"""From a run's spec to living objects: images, model, recipe, trial. Imports torch; the command line does so late."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from checkerscope.analysis.trial import Trial
+from checkerscope.experiments.study.spec import RunSpec
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts.initializer import initialize
+from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.remedies import fold
+from checkerscope.toolkit.training.engine import Recipe
+
+#: Training images that a remedy is fitted to where it needs data.
+CURE_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images and what a network should make of them; the same tensor where it should reconstruct them."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device) -> Data:
+        """Return the data on a device."""
+        inputs = self.inputs.to(device)
+        return Data(inputs, inputs if self.targets is self.inputs else self.targets.to(device))
+
+    def first(self, count: int) -> Data:
+        """Return the first images."""
+        inputs = self.inputs[:count]
+        return Data(inputs, inputs if self.targets is self.inputs else self.targets[:count])
+
+
+def fingerprint(spec: RunSpec) -> str:
+    """Return a digest of the user's files that a run's images come from, of both splits; empty where there are none."""
+    return _fingerprint(spec.images.source.name, json.dumps(spec.images.source.options, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=4)
+def _fingerprint(name: str, options: str) -> str:
+    source = catalog.load("checkerscope.toolkit.images", name)
+    return source.fingerprint(json.loads(options).get(source.NEEDS, "")) if hasattr(source, "NEEDS") else ""
+
+
+def data(spec: RunSpec, split: str) -> Data:
+    """Return the data of one split; a worker process keeps the last few, since its runs share them.
+
+    Raises:
+        ValueError: If the source says so, or its files change while they are read.
+    """
+    options = json.dumps(spec.images.source.options, sort_keys=True)
+    classes = spec.train.loss == "cross_entropy"
+    return _data(spec.images.source.name, options, spec.images.size, spec.images.seed, split, classes)
+
+
+@functools.lru_cache(maxsize=4)
+def _data(name: str, options: str, size: int, seed: int, split: str, classes: bool) -> Data:
+    source, own, before = (
+        catalog.load("checkerscope.toolkit.images", name),
+        json.loads(options),
+        _fingerprint(name, options),
+    )
+    inputs = source.load(split, size, seed=seed, **own)
+    if before != _fingerprint.__wrapped__(name, options):
+        raise ValueError(f"images: {name}: expected files that stay as they are, got changes while they were read")
+    if not classes:
+        return Data(inputs, inputs)
+    one_hot = F.one_hot(source.labels(split, size, seed=seed, **own), source.CLASSES).movedim(-1, 1)
+    return Data(inputs, one_hot.to(inputs.dtype).contiguous())
+
+
+def model(spec: RunSpec, sample: Data) -> nn.Module:
+    """Return the untrained network of a run for data like `sample`; the same spec gives the same weights.
+
+    Constructors draw from torch's global generator, which is forked and seeded here; the initialization then fills
+    the upsamplers' kernels from a generator of its own.
+    """
+    channels = {"image_channels": sample.inputs.shape[1]}
+    if sample.targets is not sample.inputs:
+        channels["out_channels"] = sample.targets.shape[1]
+    class_ = catalog.load("checkerscope.toolkit.networks", spec.network.name)
+    catalog.load(
+        "checkerscope.toolkit.upsamplers", spec.upsampler.name
+    )  # here: an import may draw numbers, or set the seed
+    with torch.random.fork_rng(devices=()):  # networks are built on the CPU: no need to wake a GPU
+        torch.default_generator.manual_seed(spec.seed)
+        network = class_(functools.partial(_upsampler, spec), **channels, scale=spec.scale, **spec.network.options)
+    generator = torch.Generator().manual_seed(spec.seed)
+    for upsampler in network.upsamplers:
+        initialize(upsampler, spec.initializer.name, generator=generator, options=spec.initializer.options)
+    return network
+
+
+def cured(spec: RunSpec, trained: nn.Module, shown: Data, *, fit: bool = True) -> nn.Module:
+    """Return a trained network of a run with its remedy applied.
+
+    A remedy that keeps a property through training is told to where a fine-tune follows, one that needs data gets
+    the first images. Without `fit`, remedies that fit do no step, and draw no images for it: what is left is the
+    structure.
+    """
+    if spec.cure is None:
+        return trained
+    remedy = catalog.describe_one("checkerscope.toolkit.remedies", spec.cure.name)
+    options: dict[str, Any] = dict(spec.cure.options)
+    if spec.cure.finetune and "keep" in remedy.options:
+        options.setdefault("keep", True)
+    if remedy.flags.get("promise") == "needs data":
+        images = shown.first(CURE_IMAGES)
+        options |= {"inputs": images.inputs, "targets": images.targets}
+    if not fit:
+        options |= {key: least for key, least in {"steps": 0, "images": 1}.items() if key in remedy.options}
+    return catalog.load("checkerscope.toolkit.remedies", spec.cure.name).apply(trained, **options)
+
+
+def _upsampler(spec: RunSpec, in_channels: int, out_channels: int) -> Upsampler:
+    cls: type[Upsampler] = catalog.load("checkerscope.toolkit.upsamplers", spec.upsampler.name)
+    options: dict[str, Any] = dict(spec.upsampler.options)
+    return cls(in_channels, out_channels, scale=spec.scale, **options)
+
+
+def recipe(spec: RunSpec) -> Recipe:
+    """Return how the run is trained, or fine-tuned after a cure."""
+    train = spec.train
+    return Recipe(
+        steps=spec.steps,
+        batch_size=train.batch_size,
+        learning_rate=(spec.cure and spec.cure.learning_rate) or train.learning_rate,
+        loss=train.loss,
+        precision=train.precision,
+    )
+
+
+def needs_context(spec: RunSpec) -> bool:
+    """Return whether the run's upsampler sees what the encoder saw; such arms are tabled apart."""
+    return bool(catalog.describe_one("checkerscope.toolkit.upsamplers", spec.upsampler.name).flags.get("needs_context"))
+
+
+def trial(network: nn.Module, held_out: Data, spec: RunSpec, *, margin: int) -> Trial:
+    """Return what the measures may see of one trained network; logits are shown as class probabilities."""
+    network.eval()
+    with torch.no_grad():
+        outputs = torch.cat([network(batch) for batch in held_out.inputs.split(16)])
+    if spec.train.loss == "cross_entropy":
+        outputs = outputs.softmax(1)
+    period: Any = network.period
+    return Trial(network, held_out.targets, outputs, spec.scale, period, margin, needs_context(spec), held_out.inputs)
+
+
+def cost(network: nn.Module, sample: Data) -> dict[str, int]:
+    """Return parameters, multiply-accumulates of one image's forward pass as torch counts them, and period.
+
+    A parametrization is work of the training only: it is folded first.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = fold.without_parametrizations(network)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network.eval()(sample.inputs[:1])
+    parameters = sum(p.numel() for p in network.parameters())
+    period: Any = network.period
+    return {"parameters": parameters, "macs": counter.get_total_flops() // 2, "period": period}
