@@ -33,7 +33,7 @@ ONLY_IN = {
 HARMLESS = ("torch.fft.fftfreq", "torch.fft.rfftfreq", "torch.fft.fftshift", "torch.fft.ifftshift")
 NOWHERE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
 #: Runs text that stands in the same file: the founding article's listings, which are what its claims are about.
-RUNS_ITS_OWN_TEXT = "experiments/claims/_listings.py"
+RUNS_ITS_OWN_TEXT = "experiments/claims/article/_listings.py"
 #: The only file that opens anything for writing.
 WRITER = "experiments/store/disk.py"
 WRITING_CALLS = (

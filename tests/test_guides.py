@@ -116,7 +116,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
     links = LINK.findall(text)
     for link in links:
         assert (DOCS / link).resolve().is_file(), link
-    named = re.findall(r"\[(\w+)\]\(\.\./experiments/claims/(\w+)\.py\)", text)
+    named = re.findall(r"\[(\w+)\]\(\.\./experiments/claims/\w+/(\w+)\.py\)", text)
     assert all(name == file for name, file in named if "_" in name)
     assert {file for _, file in named} <= set(catalog.names("checkerscope.experiments.claims"))
     anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^## (.*)$", text, re.M)}

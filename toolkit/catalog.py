@@ -2,6 +2,9 @@
 
 Nothing is registered anywhere. `names` lists the files of a package, `describe` reads their labels from the syntax
 tree without importing them, and `load` imports the one that is asked for.
+
+A large folder may keep its files on shelves: direct subfolders whose `__init__.py` says `SHELF = True`. A component is
+known by its file's name alone, whatever shelf it lies on.
 """
 
 from __future__ import annotations
@@ -72,8 +75,39 @@ def names(package: str) -> tuple[str, ...]:
     >>> "nearest" in names("checkerscope.toolkit.upsamplers")
     True
     """
-    stems = (path.stem for path in folder(package).glob("*.py"))
-    return tuple(sorted(stem for stem in stems if NAME.fullmatch(stem)))
+    return tuple(sorted(_files(package)))
+
+
+def _files(package: str) -> dict[str, Path]:
+    """Return the file of every component by name.
+
+    Raises:
+        ValueError: If two shelves have a file of the same name.
+    """
+    found: dict[str, Path] = {}
+    for place in (folder(package), *shelves(package)):
+        for path in place.glob("*.py"):
+            if not NAME.fullmatch(path.stem):
+                continue
+            if path.stem in found:
+                both = " and ".join(p.relative_to(folder(package)).as_posix() for p in (found[path.stem], path))
+                raise ValueError(f"{_kind(package)}: expected one file of a name, got {both}; rename one of them")
+            found[path.stem] = path
+    return found
+
+
+def shelves(package: str) -> tuple[Path, ...]:
+    """Return the subfolders of a package whose files are components of it, sorted.
+
+    >>> [shelf.name for shelf in shelves("checkerscope.experiments.claims")]
+    ['article', 'hypotheses', 'landmarks']
+    """
+    inits = sorted(folder(package).glob("*/__init__.py"))
+    return tuple(init.parent for init in inits if _file_literals(init).get("shelf") is True)
+
+
+def _kind(package: str) -> str:
+    return package.rpartition(".")[2].replace("_", " ")
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -91,11 +125,26 @@ def find(package: str, name: str) -> Path:
     Raises:
         UnknownName: If the folder has no such file; the message lists the known names and the nearest.
     """
-    path = folder(package) / f"{name}.py"
-    if not NAME.fullmatch(name) or not path.is_file():
-        kind = package.rpartition(".")[2].replace("_", " ")
-        raise UnknownName(f"{kind}: there is no {name!r}; {closest(name, names(package))}")
-    return path
+    direct = folder(package) / f"{name}.py"
+    if NAME.fullmatch(name) and direct.is_file():  # most folders have no shelves, and a grid asks once per run
+        return direct
+    files = _files(package)
+    if name not in files:
+        raise UnknownName(f"{_kind(package)}: there is no {name!r}; {closest(name, files)}")
+    return files[name]
+
+
+def module_name(package: str, name: str) -> str:
+    """Return the dotted name under which a component is imported, its shelf included.
+
+    >>> module_name("checkerscope.experiments.claims", "h7_level")
+    'checkerscope.experiments.claims.hypotheses.h7_level'
+
+    Raises:
+        UnknownName: If there is no such file.
+    """
+    inside = find(package, name).relative_to(folder(package)).with_suffix("")
+    return ".".join((package, *inside.parts))
 
 
 def load(package: str, name: str) -> Any:
@@ -108,7 +157,7 @@ def load(package: str, name: str) -> Any:
         ValueError: If a file that must define one public class defines none or several.
     """
     path = find(package, name)
-    module = importlib.import_module(f"{package}.{name}")
+    module = importlib.import_module(module_name(package, name))
     if _package_literal(package, "COMPONENT", "module") == "module":
         return module
     classes = [
@@ -161,10 +210,13 @@ def _read(package: str, name: str, path: Path, stamp: tuple[int, int]) -> Compon
 CONTRACT_KEYWORDS = ("scale", "spatial_dims", "generator", "seed", "image_channels")
 
 
-@functools.lru_cache(maxsize=64)
 def _package_literal(package: str, key: str, default: str) -> str:
-    init = folder(package) / "__init__.py"
-    return _literals(ast.parse(init.read_text(encoding="utf-8")).body).get(key.lower(), default)
+    return _file_literals(folder(package) / "__init__.py").get(key.lower(), default)
+
+
+@functools.lru_cache(maxsize=64)
+def _file_literals(path: Path) -> dict[str, Any]:
+    return _literals(ast.parse(path.read_text(encoding="utf-8")).body)
 
 
 def _keywords(body: list[ast.stmt], function: str) -> tuple[str, ...]:

@@ -166,7 +166,7 @@ def _imports(path: Path) -> tuple[str, ...]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "catalog.load":
             # a component by a name that is known only when it runs: any of the folder
             package = getattr(node.args[0], "value", None)
-            names += [f"{package}.{name}" for name in catalog.names(package)] if package else []
+            names += [catalog.module_name(package, name) for name in catalog.names(package)] if package else []
     return tuple(names)
 
 

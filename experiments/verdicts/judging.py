@@ -138,5 +138,5 @@ def describe(name: str) -> dict[str, str]:
 
 def stamp(name: str) -> dict[str, str]:
     """Return what a stored verdict depends on besides its budget: its file with all that it imports, and torch."""
-    code = provenance.code_of(f"{PACKAGE}.{name}", "checkerscope.experiments.verdicts.contract")
+    code = provenance.code_of(catalog.module_name(PACKAGE, name), "checkerscope.experiments.verdicts.contract")
     return {"code": code, "torch": provenance.versions()["torch"]}

@@ -125,6 +125,34 @@ def test_other_files_are_no_components(copied: Path, name: str) -> None:
     assert catalog.names(dotted(copied)) == before
 
 
+def test_files_of_a_shelf_are_components_under_their_own_names(copied: Path) -> None:
+    shelf = copied / "means"
+    shelf.mkdir()
+    (shelf / "mean.py").write_text(MEAN)
+    assert "mean" not in catalog.names(dotted(copied)), "a folder is no shelf unless it says so"
+    (shelf / "__init__.py").write_text('"""Means."""\n\nSHELF = True\n')
+    assert catalog.names(dotted(copied)) == tuple(sorted((*catalog.names("checkerscope.toolkit.upsamplers"), "mean")))
+    found = catalog.describe_one(dotted(copied), "mean")
+    assert (found.label, found.path) == ("Global mean", shelf / "mean.py")
+    assert catalog.module_name(dotted(copied), "mean") == f"{dotted(copied)}.means.mean"
+    assert catalog.load(dotted(copied), "mean").__module__ == f"{dotted(copied)}.means.mean"
+
+
+def test_a_catalogue_inside_a_catalogue_is_no_shelf() -> None:
+    assert catalog.shelves("checkerscope.analysis.measures") == ()
+    assert "npr" not in catalog.names("checkerscope.analysis.measures")
+
+
+def test_a_name_on_two_shelves_is_refused(copied: Path) -> None:
+    for name in ("left", "right"):
+        (copied / name).mkdir()
+        (copied / name / "__init__.py").write_text("SHELF = True\n")
+        (copied / name / "mean.py").write_text(MEAN)
+    for ask in (lambda: catalog.names(dotted(copied)), lambda: catalog.find(dotted(copied), "mean")):
+        with pytest.raises(ValueError, match=r"upsamplers: .* one file of a name, got left/mean.py and right/mean.py"):
+            ask()
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_component_describes_itself_and_loads(package: str) -> None:
     for component in catalog.describe(package):

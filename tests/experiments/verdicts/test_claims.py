@@ -84,6 +84,12 @@ def test_a_claim_names_its_source(name: str) -> None:
     assert name.startswith("article_") == (said["kind"] == "article")
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_lies_on_the_shelf_of_its_kind(name: str) -> None:
+    shelves = {"article": "article", "landmark": "landmarks", "hypothesis": "hypotheses"}
+    assert catalog.find(PACKAGE, name).parent.name == shelves[judging.describe(name)["kind"]]
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if cheap(name)])
 def test_a_cheap_claim_is_judged_and_touches_nothing(name: str) -> None:
     before = torch.get_rng_state(), random.getstate(), torch.get_num_threads()

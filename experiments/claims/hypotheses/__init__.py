@@ -1,0 +1,3 @@
+"""This study's hypotheses H1 to H8, at the size of a claim."""
+
+SHELF = True

@@ -1,0 +1,3 @@
+"""Landmark papers of the field and their released code, each at a size that two cores manage in minutes."""
+
+SHELF = True
