@@ -70,19 +70,29 @@ def solve(input_size: int, output_size: int | None, limit: int, as_json: bool, *
 
 
 @geometry.command(short_help="Count the taps that reach every output of layers.")
-@click.argument("layers", nargs=-1, required=True, metavar="KxS...")
+@click.argument("layers", nargs=-1, metavar="[KxS...]")
+@click.option("-k", "--kernel-size", "kernels", type=POSITIVE, multiple=True, help="Taps of a layer; once per layer.")
+@click.option(
+    "-s",
+    "--stride",
+    "strides",
+    type=POSITIVE,
+    multiple=True,
+    help="Distance of its inputs in the output; once per layer, or once for all.  [default: 1]",
+)
 @click.option("-n", "--length", type=click.IntRange(1, 64), default=6, show_default=True, help="Inputs on the line.")
 @click.option("--dims", type=click.IntRange(1, 2), default=1, show_default=True, help="Draw a line or an area.")
 @click.option("--gradient", is_flag=True, help="Count the gradient's paths through strided convolutions instead.")
 @output_file("--output", kinds=PICTURES, help="Also draw a PNG, PDF or SVG.")
 @as_json
-def overlap(
-    layers: tuple[str, ...], length: int, dims: int, gradient: bool, output: Path | None, as_json: bool
-) -> None:
-    """Count the taps that reach every output of a chain of layers, such as `3x2 4x2` (kernel x stride)."""
+def overlap(*, length: int, dims: int, gradient: bool, output: Path | None, as_json: bool, **layers: Any) -> None:
+    """Count the taps that reach every output of a chain of layers.
+
+    Layers are given as `-k 3 -s 2 -k 4 -s 2`, or in short as `3x2 4x2` (kernel x stride).
+    """
     from checkerscope.toolkit.geometry.overlap import drawing, line_counts, phase_counts, ratio, spread
 
-    axes = [_layer(text) for text in layers]
+    axes = _chain(**layers)
     if gradient:
         length = max(length, _asked(lambda: _shortest(axes)))
     line = _asked(lambda: line_counts(axes, length, gradient=gradient))
@@ -136,6 +146,21 @@ def _axis(**parameters: int) -> Axis:
     from checkerscope.toolkit.geometry import Axis
 
     return _asked(lambda: Axis(**parameters))
+
+
+def _chain(layers: tuple[str, ...], kernels: tuple[int, ...], strides: tuple[int, ...]) -> list[Axis]:
+    """Return the layers of a chain, given in one of the two ways."""
+    if layers and (kernels or strides):  # their order on the command line is not known
+        raise click.UsageError("layers: expected KxS or -k and -s, got both; write all layers in one way")
+    if layers:
+        return [_layer(text) for text in layers]
+    if not kernels:
+        raise click.UsageError("layers: expected one or more, such as -k 4 -s 2 or 4x2, got none")
+    if len(strides) not in (0, 1, len(kernels)):
+        expected = f"-s once per -k ({len(kernels)} times) or once for all layers"
+        raise click.UsageError(f"layers: expected {expected}, got it {len(strides)} times")
+    of_each = strides if len(strides) == len(kernels) else (strides or (1,)) * len(kernels)
+    return [_axis(kernel_size=kernel, stride=stride) for kernel, stride in zip(kernels, of_each, strict=True)]
 
 
 def _layer(text: str) -> Axis:

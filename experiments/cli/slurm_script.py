@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,20 @@ def slurm_script(config: Path, overrides: tuple[str, ...], results: Path, jobs: 
     from checkerscope.experiments.workers.job_array import Job, script
 
     grid = Grid(configs.read(config, overrides), str(config))
-    try:
-        options = [str(config.resolve()), "--results", str(results.resolve())]
-    except (OSError, RuntimeError):  # the latter until Python 3.13
-        raise ValueError(f"--results {results}: expected a folder, got a circle of links; choose another") from None
+    options = [str(config.resolve()), "--results", str(_destination(results))]
     options += [word for override in overrides for word in ("--set", override)]
     click.echo(script(grid.config.study.name, len(grid), options, Job(jobs, **size)), nl=False)
+
+
+def _destination(results: Path) -> Path:
+    """Return a results folder's full path; it need not be there yet.
+
+    Raises:
+        ValueError: If it is a circle of links, which `resolve` passes over in silence from Python 3.13 on.
+    """
+    try:
+        results.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError(f"--results {results}: expected a folder, got a circle of links; choose another") from None
+    return results.resolve()

@@ -69,6 +69,20 @@ def test_overlap(tmp_path: Path) -> None:
         assert (tmp_path / f"{dims}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("options", "short"),
+    [
+        ("-k 3 -s 2", "3x2"),
+        ("-k 3 -s 2 -k 4 -s 2", "3x2 4x2"),
+        ("-k 3 -k 4 -s 2", "3x2 4x2"),
+        ("--kernel-size 5 --stride 3 -k 4 -s 2", "5x3 4x2"),
+        ("-k 3", "3x1"),
+    ],
+)
+def test_overlap_speaks_as_size_does(options: str, short: str) -> None:
+    assert document("overlap", *options.split()) == document("overlap", *short.split())
+
+
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_models.py").write_text(MODELS)
@@ -98,7 +112,11 @@ REFUSED = [
     ("solve 16 --scale 1.5", "'1.5' is not a valid integer"),
     ("solve 100 150", "nearest: 108 or 191"),
     ("solve 16 99 -k 3 -s 2", "kernel 3 and stride 2 can make of 16, got 99; nearest: 34"),
-    ("overlap", "Missing argument 'KxS...'"),
+    ("overlap", "layers: expected one or more, such as -k 4 -s 2 or 4x2, got none"),
+    ("overlap -s 2", "layers: expected one or more"),
+    ("overlap 3x2 -k 4", "layers: expected KxS or -k and -s, got both"),
+    ("overlap -k 3 -k 4 -k 5 -s 2 -s 2", "expected -s once per -k (3 times) or once for all layers, got it 2 times"),
+    ("overlap -k 0", "0 is not in the range"),
     ("overlap 4", "layer: expected kernel x stride, such as 4x2, got '4'"),
     ("overlap 4x0", "stride: expected an integer from 1, got 0"),
     ("overlap 3x2 --output nowhere.xyz", "--output: expected a name that ends in .png, .pdf, .svg, got nowhere.xyz"),

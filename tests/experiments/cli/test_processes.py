@@ -195,6 +195,9 @@ def test_a_command_that_is_told_to_stop_saves_its_state_and_ends_its_workers(
     if number == signal.SIGTERM:  # of the others it is enough to know that the worker answers them as it does this one
         (first,) = wait_for(lambda: store.checkpoints(run))
         saved = int(first.name[:10])
+        worker = worker_of(pid)
+        then = processor_seconds(worker)
+        wait_for(lambda: processor_seconds(worker) > then + 0.5)  # steps beyond it, on however busy a machine
     began = time.monotonic()
     (os.killpg if to_all else os.kill)(pid, number)
     assert ending(pid) == code, log.read_text()
@@ -244,6 +247,12 @@ def is_worker(process: Path, session: int) -> bool:
         return int(fields[3]) == session and b"spawn_main" in (process / "cmdline").read_bytes()
     except OSError:
         return False
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 TOLD = """\

@@ -21,10 +21,18 @@ SMOKE = str(PROJECT / "configs" / "smoke.toml")
 
 def checkerscope(*arguments: str, shell: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in a process of its own, with `shell` redirections behind it."""
-    command = " ".join(["exec", sys.executable, "-m", "checkerscope", *arguments, shell])
     return subprocess.run(
-        ["bash", "-c", command], cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, timeout=60
+        in_bash(f'exec "$@" {shell}', *arguments),
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        timeout=60,
     )
+
+
+def in_bash(line: str, *arguments: str) -> list[str]:
+    """Return a shell's words for a line in which "$@" is the command line, whatever is in the interpreter's path."""
+    return ["bash", "-c", line, "bash", sys.executable, "-m", "checkerscope", *arguments]
 
 
 # answers at once
@@ -200,8 +208,8 @@ def test_every_terminal_can_read_it(environment: dict[str, str]) -> None:
 )
 def test_output_that_nobody_takes(shell: str, code: int, message: bytes) -> None:
     if "PIPESTATUS" in shell:
-        command = " ".join([sys.executable, "-m", "checkerscope", "list", "upsamplers", "--json", shell])
-        done = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, timeout=60)
+        words = in_bash(f'"$@" {shell}', "list", "upsamplers", "--json")
+        done = subprocess.run(words, cwd=PROJECT, capture_output=True, timeout=60)
     else:
         done = checkerscope("list", "upsamplers", "--json", shell=shell)
     assert (done.returncode, done.stderr) == (code, message)
