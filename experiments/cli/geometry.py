@@ -225,6 +225,8 @@ def _show(found: Trace) -> None:
     if 0 <= found.first_wrong < len(found.rows):
         row = found.rows[found.first_wrong]
         click.echo(f"first wrong size: {row.name} gives {_size(row.output[2:])}, {_size(row.needed)} was needed")
+    if found.fit is not None:
+        click.echo(str(found.fit))
 
 
 def _size(lengths: tuple[Any, ...]) -> str:
@@ -236,7 +238,8 @@ def _trace_document(found: Trace) -> dict[str, Any]:
         {**row.__dict__, "factors": list(map(float, row.factors)), "needed": list(map(float, row.needed))}
         for row in found.rows
     ]
-    return {"rows": rows, "output": found.output, "problem": found.problem, "first_wrong": found.first_wrong}
+    fit = None if found.fit is None else found.fit.__dict__
+    return {**found.__dict__, "rows": rows, "fit": fit}
 
 
 def _picture(counts: Any, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -13,9 +13,14 @@ from torch.overrides import TorchFunctionMode
 
 from checkerscope.toolkit import checks
 from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.geometry.fitting import Fit, fit
 from checkerscope.toolkit.geometry.modules import CONVOLUTIONS, TRANSPOSED, formula, nominal_factor
 
 Shape = tuple[int, ...]
+CROP = "crop or pad"
+#: Functions that crop or pad, and modules that pad.
+CROPPING = ("pad", "getitem", "narrow", "slice", "crop")
+PADDINGS = frozenset(name for name in vars(nn.modules.padding) if name.rstrip("123d").endswith("Pad"))
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Row:
 
     Attributes:
         name: Dotted name of the module, or the function's name in brackets.
-        kind: Class or function name.
+        kind: Class of the module, "crop or pad" for a function that does that by given numbers, else "function".
         input: Shape of what it read; of its last input if there were several.
         output: Shape of what it returned.
         formula: The size with its numbers filled in, for the first axis and further ones that differ.
@@ -42,6 +47,11 @@ class Row:
     parent: int
     needed: tuple[Fraction, ...] = ()
 
+    @property
+    def is_crop(self) -> bool:
+        """Whether it crops or pads by numbers of its own, which nothing else decides."""
+        return self.kind == CROP or self.kind in PADDINGS
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -52,20 +62,24 @@ class Trace:
         output: Shape of the result; None if the network failed.
         problem: What did not fit, in one line; empty if everything did.
         first_wrong: Index of the first row whose size differs from what was needed; -1 if none.
+        fit: Input sizes near the given one that fit every level; None if there is no problem, or none was found.
     """
 
     rows: tuple[Row, ...]
     output: Shape | None
     problem: str
     first_wrong: int
+    fit: Fit | None = None
 
 
 def trace(model: nn.Module, example: Tensor, *, target: Shape | None = None) -> Trace:
     """Return the shapes of every layer when the model reads `example`, without gradients, in eval mode.
 
     Sizes are needed by a `target`, and by operations on two tensors, such as a skip connection. What a layer should
-    have returned is found by going back from there and undoing each layer's nominal factor (stride, scale), so a
-    pooling that rounds down is marked where it happens and not where the sizes meet.
+    have returned is found by going back from there and undoing each layer's nominal factor (stride, scale), as far as
+    the sizes are wrong: a pooling that rounds down is marked where it happens and not where the sizes meet. A crop or
+    padding of the wrong size is to blame itself, since nothing but its own numbers says how much it takes. The nearest
+    input size that fits every level is searched for, since what fits one level may not fit the next.
 
     Args:
         model: Any module that takes one tensor.
@@ -78,6 +92,11 @@ def trace(model: nn.Module, example: Tensor, *, target: Shape | None = None) -> 
     >>> found.problem
     'the result has size 7 x 7, the target 8 x 8'
     """
+    found = _followed(model, example, target)
+    return replace(found, fit=fit(model, example, target)) if found.problem else found
+
+
+def _followed(model: nn.Module, example: Tensor, target: Shape | None) -> Trace:
     recorder, was_training = _Recorder(model, example), model.training
     output: Any = None
     failure: Exception | None = None
@@ -95,13 +114,7 @@ def trace(model: nn.Module, example: Tensor, *, target: Shape | None = None) -> 
 def _judge(recorder: _Recorder, output: Any, failure: Exception | None, target: Shape | None) -> Trace:
     rows = recorder.rows
     if failure is not None:
-        message = str(failure).splitlines()[0]
-        clash = _clash(recorder.pending)
-        if clash is None:
-            return Trace(tuple(rows), None, f"{recorder.running or 'the network'}: {message}", -1)
-        wanted, last, got = clash
-        problem = f"{recorder.running}: sizes {_times(wanted)} and {_times(got)} meet"
-        return _blame(rows, last, wanted, Trace(tuple(rows), None, problem, last))
+        return _failed(recorder, failure)
     shape = tuple(output.shape) if isinstance(output, Tensor) else None
     done = Trace(tuple(rows), shape, "", -1)
     if target is None or shape is None or shape[2:] == tuple(target):
@@ -109,29 +122,66 @@ def _judge(recorder: _Recorder, output: Any, failure: Exception | None, target: 
     if len(target) != len(shape) - 2:
         raise checks.mismatch("target", f"{len(shape) - 2} lengths", tuple(target))
     problem = f"the result has size {_times(shape[2:])}, the target {_times(target)}"
-    return _blame(rows, recorder.origin(output), tuple(target), replace(done, problem=problem))
+    last = recorder.origin(output)
+    return _marked(replace(done, problem=problem), _wrong(rows, last, tuple(target)), last)
 
 
-def _blame(rows: list[Row], last: int, wanted: Shape, found: Trace) -> Trace:
-    """Return the trace with the sizes that were needed, from row `last` back to the input."""
+def _failed(recorder: _Recorder, failure: Exception) -> Trace:
+    rows, running = recorder.rows, recorder.running
+    clash = _clash(recorder.pending)
+    if clash is None:
+        message = (str(failure).splitlines() or [type(failure).__name__])[0]
+        return Trace(tuple(rows), None, f"{running or 'the network'}: {message}", -1)
+    first, last = clash
+    problem = f"{running}: sizes {_times(first.shape[2:])} and {_times(last.shape[2:])} meet"
+    found = Trace(tuple(rows), None, problem, last.origin)
+    # either of the two may be the wrong one: a crop is, else the one that was made later
+    for read, other in ((last, first), (first, last)):
+        wrong = _wrong(rows, read.origin, other.shape[2:])
+        if wrong and rows[min(wrong)].is_crop:
+            return _marked(found, wrong, read.origin)
+    return _marked(found, _wrong(rows, last.origin, first.shape[2:], shared=_above(rows, first.origin)), last.origin)
+
+
+def _wrong(
+    rows: list[Row], last: int, wanted: Shape, *, shared: Container[int] = ()
+) -> dict[int, tuple[Fraction, ...]]:
+    """Return the sizes that were needed and not given, from row `last` back towards the input."""
     needed = tuple(map(Fraction, wanted))
-    chain, row = {}, last
-    while row >= 0 and len(rows[row].output) == len(needed) + 2:
-        chain[row] = needed
+    wrong: dict[int, tuple[Fraction, ...]] = {}
+    row = last
+    # what is as it should be was made of what is as it should be: a pooling may have rounded, and done no harm
+    while row >= 0 and row not in shared and len(rows[row].output) == len(needed) + 2:
+        if rows[row].output[2:] == needed:
+            break
+        wrong[row] = needed
+        if rows[row].is_crop:
+            break
         needed = tuple(length / factor for length, factor in zip(needed, rows[row].factors, strict=True))
         row = rows[row].parent
-    wrong = [i for i in sorted(chain) if chain[i] != rows[i].output[2:]]
-    marked = tuple(replace(r, needed=chain[i]) if i in wrong else r for i, r in enumerate(rows))
-    return replace(found, rows=marked, first_wrong=wrong[0] if wrong else last)
+    return wrong
 
 
-def _clash(inputs: list[_Read]) -> tuple[Shape, int, Shape] | None:
-    """Return the size that the earliest input asks for, and row and size of the latest input that has another."""
+def _above(rows: list[Row], row: int) -> set[int]:
+    """Return a row and the rows that it was made of."""
+    found = set()
+    while row >= 0:
+        found.add(row)
+        row = rows[row].parent
+    return found
+
+
+def _marked(found: Trace, wrong: dict[int, tuple[Fraction, ...]], last: int) -> Trace:
+    rows = tuple(replace(row, needed=wrong[i]) if i in wrong else row for i, row in enumerate(found.rows))
+    return replace(found, rows=rows, first_wrong=min(wrong, default=last))
+
+
+def _clash(inputs: list[_Read]) -> tuple[_Read, _Read] | None:
+    """Return the earliest input with a size, and the latest that has another."""
     spatial = sorted((read for read in inputs if len(read.shape) > 2), key=lambda read: read.origin)
     for read in reversed(spatial):
-        wanted = spatial[0].shape[2:]
-        if read.shape[2:] != wanted and read.origin >= 0:
-            return wanted, read.origin, read.shape[2:]
+        if read.shape[2:] != spatial[0].shape[2:] and read.origin >= 0:
+            return spatial[0], read
     return None
 
 
@@ -203,19 +253,28 @@ class _Recorder(TorchFunctionMode):
             return
         origin = last.origin
         if module is not None or tuple(results[0].shape) != last.shape:
-            self.rows.append(_row(name, module, last, tuple(results[0].shape)))
+            kind = type(module).__name__ if module is not None else _kind_of(name, inputs)
+            self.rows.append(_row(name, kind, module, last, tuple(results[0].shape)))
             origin = len(self.rows) - 1
         self._origins |= {id(result): (result, origin) for result in results}
 
 
-def _row(name: str, module: nn.Module | None, read: _Read, output: Shape) -> Row:
-    kind = type(module).__name__ if module is not None else "function"
+def _row(name: str, kind: str, module: nn.Module | None, read: _Read, output: Shape) -> Row:
     if len(read.shape) < 3 or len(read.shape) != len(output):
         return Row(name, kind, read.shape, output, "", (), read.origin)
     lengths = list(enumerate(zip(read.shape[2:], output[2:], strict=True)))
     texts = [formula(module or nn.Identity(), axis, before, after) for axis, (before, after) in lengths]
     factors = tuple(nominal_factor(module, axis, before, after) for axis, (before, after) in lengths)
-    return Row(name, kind, read.shape, output, "; ".join(dict.fromkeys(filter(None, texts))), factors, read.origin)
+    row = Row(name, kind, read.shape, output, "; ".join(dict.fromkeys(filter(None, texts))), factors, read.origin)
+    return replace(row, factors=(Fraction(1),) * len(factors)) if row.is_crop else row
+
+
+def _kind_of(name: str, inputs: tuple[Any, ...]) -> str:
+    """Return what a function is; a slice with steps samples the map and does not crop it."""
+    index = inputs[1] if name == "[getitem]" and len(inputs) > 1 else ()
+    steps = [one.step for one in (index if isinstance(index, tuple) else (index,)) if isinstance(one, slice)]
+    crops = name.strip("[]") in CROPPING and all(step in (None, 1) for step in steps)
+    return CROP if crops else "function"
 
 
 def _leaves(model: nn.Module, name: str = "") -> Iterable[tuple[str, nn.Module]]:

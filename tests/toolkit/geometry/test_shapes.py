@@ -86,6 +86,103 @@ def test_a_skip_that_does_not_fit_leads_back_to_its_cause() -> None:
     assert trace(Skip(), torch.zeros(1, 1, 16, 16)).problem == ""
 
 
+class Levels(nn.Module):
+    """A U-Net of two levels whose poolings both round down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(i, 4, 3, padding=1) for i in (3, 4, 4))
+        self.pool, self.up2, self.up1 = nn.MaxPool2d(2), nn.ConvTranspose2d(4, 4, 2, 2), nn.ConvTranspose2d(8, 4, 2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.first(x)
+        b = self.second(self.pool(a))
+        y = torch.cat([b, self.up2(self.third(self.pool(b)))], 1)
+        return torch.cat([a, self.up1(y)], 1)
+
+
+@pytest.mark.parametrize(
+    ("sides", "nearest", "pads"),
+    [
+        ((31, 31), (32, 32), (0, 1, 0, 1)),
+        ((30, 32), (32, 32), (0, 0, 0, 2)),
+        ((33, 45), (32, 44), (0, 3, 0, 3)),
+    ],
+)
+def test_two_poolings_that_round_get_a_size_that_fits_both(
+    sides: tuple[int, ...], nearest: tuple[int, ...], pads: tuple[int, ...]
+) -> None:
+    found = trace(Levels(), torch.zeros(1, 3, *sides))
+    assert found.rows[found.first_wrong].name == "pool"
+    assert found.fit is not None
+    assert (found.fit.nearest, found.fit.pads) == (nearest, pads)
+    assert trace(Levels(), torch.zeros(1, 3, *nearest)).problem == ""
+    assert trace(Levels(), F.pad(torch.zeros(1, 3, *sides), pads)).problem == ""
+
+
+def test_no_fitting_size_is_nearer() -> None:
+    found = trace(Levels(), torch.zeros(1, 3, 37, 37)).fit
+    assert found is not None
+    assert found.nearest == (36, 36)
+    assert str(found) == (
+        "nearest input size that fits: 36 x 36;"
+        " or pad the input to 40 x 40: F.pad(x, (0, 3, 0, 3)), then crop the result"
+    )
+    assert all(trace(Levels(), torch.zeros(1, 3, side, side)).problem for side in (37, 38, 39))
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("width", [-2, -6])
+@pytest.mark.parametrize("slicing", [True, False])
+def test_a_crop_of_the_wrong_size_is_blamed_and_not_the_first_convolution(
+    early: bool, width: int, slicing: bool
+) -> None:
+    class Cropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.up = nn.Conv2d(1, 4, 3, padding=1), nn.ConvTranspose2d(4, 4, 2, 2)
+            self.relu = nn.ReLU()
+
+        def crop(self, x: Tensor) -> Tensor:
+            return self.relu(x[..., -width:width, -width:width] if slicing else F.pad(x, (width,) * 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            skip = self.first(x)
+            cropped = self.crop(skip) if early else skip
+            y = self.up(F.max_pool2d(skip, 2))
+            return torch.cat([cropped if early else self.crop(skip), y], 1)
+
+    found = trace(Cropped(), torch.zeros(1, 1, 32, 32))
+    assert found.problem.startswith("[cat]")
+    assert found.rows[found.first_wrong].name == ("[getitem]" if slicing else "[pad]")
+    assert found.rows[found.first_wrong].needed == (32, 32)
+    assert found.fit is None  # a fixed crop fits at no size
+
+
+def test_a_slice_with_steps_is_no_crop() -> None:
+    class Sampled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Upsample(scale_factor=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.up(x[..., ::2])
+
+    found = trace(Sampled(), torch.zeros(1, 1, 9))
+    assert (found.rows[found.first_wrong].name, found.rows[found.first_wrong].needed) == (
+        "[getitem]",
+        (Fraction(9, 2),),
+    )
+    assert found.fit is not None
+    assert found.fit.nearest == (10,)
+
+
+def test_a_target_as_large_as_the_input_stays_so_at_other_sizes() -> None:
+    found = trace(strided(), torch.zeros(1, 1, 28, 28), target=(28, 28)).fit
+    assert found is not None
+    assert found.nearest == (29, 29)  # 29, 15, 8, 15, 29
+
+
 def test_a_sum_that_does_not_fit_is_found_too() -> None:
     class Residual(nn.Module):
         def __init__(self) -> None:
