@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from checkerscope.analysis import spectra
+from checkerscope.analysis.cost import inference_cost
 from checkerscope.analysis.measures.phase_variance import phase_variance
 from checkerscope.analysis.measures.tone import LEVELS, tone, unbiased_tone
 from checkerscope.toolkit import checks
-from checkerscope.toolkit.remedies import fold
 
 #: Periods in the middle of a flat input's output that are looked at.
 FLAT_PERIODS = 4
@@ -25,7 +24,7 @@ Metric = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
-class Examples:
+class SharedInputs:
     """What both models are shown.
 
     Attributes:
@@ -120,7 +119,7 @@ def removed(before: float, after: float) -> float:
     return 1 - (after / before) ** 2 if before > 0 else nan
 
 
-def compare(before: nn.Module, after: nn.Module, shown: Examples, *, metric: Metric | None = None) -> Comparison:
+def compare(before: nn.Module, after: nn.Module, shown: SharedInputs, *, metric: Metric | None = None) -> Comparison:
     """Return what both models make of the same inputs.
 
     Raises:
@@ -149,7 +148,7 @@ def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
     return spectra.check_finite(spectra.check_images(outputs, "compare: output"), "compare: output")
 
 
-def _reading(model: nn.Module, output: Tensor, shown: Examples, quality: float, metric: Metric | None) -> Reading:
+def _reading(model: nn.Module, output: Tensor, shown: SharedInputs, quality: float, metric: Metric | None) -> Reading:
     seen = output if shown.targets is None else output - shown.targets
     inside = spectra.interior(seen, shown.period, shown.margin)
     flat = _outputs(model, shown.flat)
@@ -159,7 +158,7 @@ def _reading(model: nn.Module, output: Tensor, shown: Examples, quality: float, 
     tones = torch.tensor([tone(image[None], shown.period) for image in flat], dtype=torch.float64)
     with torch.no_grad():
         judged = nan if metric is None else float(metric(model))
-    parameters, macs = cost(model, shown.inputs[:1])
+    parameters, macs = inference_cost(model, shown.inputs[:1])
     return Reading(
         flat_tone=float(tones.square().mean().sqrt()),
         image_tone=unbiased_tone(inside, shown.period),
@@ -175,12 +174,3 @@ def psnr(images: Tensor, target: Tensor, peak: float) -> float:
     """Return 10 log10(peak^2 / mean square error), infinite where both are equal."""
     error = float((images.double() - target.double()).square().mean())
     return 10 * log10(peak**2 / error) if error > 0 and peak > 0 else inf
-
-
-def cost(model: nn.Module, example: Tensor) -> tuple[int, int]:
-    """Return parameters and multiply-accumulates of a forward pass, as torch counts them, parametrizations folded."""
-    plain = fold.without_parametrizations(model)
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        plain.eval()(example)
-    return sum(p.numel() for p in plain.parameters()), counter.get_total_flops() // 2

@@ -1,15 +1,45 @@
-"""The memory of a training step, counted in tensors rather than read off the process."""
+"""What a network costs: parameters, multiply-accumulates, and the memory of a training step, counted in tensors."""
 
 from __future__ import annotations
 
 import copy
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from checkerscope.toolkit import parametrizations
+
+
+class Cost(NamedTuple):
+    """What a network costs where it is used.
+
+    Attributes:
+        parameters: Number of parameters.
+        macs: Multiply-accumulates of a forward pass, as torch counts them.
+    """
+
+    parameters: int
+    macs: int
+
+
+def inference_cost(network: nn.Module, example: Tensor) -> Cost:
+    """Return what a network costs, for an input like `example`; the network is left as it was.
+
+    A parametrization is work of the training only, so it is folded first.
+
+    >>> inference_cost(nn.Conv2d(1, 4, 3, padding=1), torch.zeros(1, 1, 32, 32))
+    Cost(parameters=40, macs=36864)
+    """
+    plain = parametrizations.removed(network, "cost")
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        plain.eval()(example)
+    return Cost(sum(p.numel() for p in plain.parameters()), counter.get_total_flops() // 2)
 
 
 def step_memory_mb(network: nn.Module, inputs: Tensor) -> float:

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from checkerscope.experiments.cli.cure_subjects import Subject, of_model, of_run
 from checkerscope.experiments.cli.options import FILE, as_json, output_file, results_folder
-from checkerscope.experiments.cli.user_models import user_code
+from checkerscope.experiments.cli.user_models import comparison_inputs, load_model, load_weights, user_code
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from checkerscope.analysis.comparison import Comparison
-    from checkerscope.experiments.study.build import Data
-    from checkerscope.experiments.study.spec import RunSpec
+    from checkerscope.analysis.comparison import Comparison, SharedInputs
+    from checkerscope.experiments.execution.stored_models import StoredModel
+    from checkerscope.toolkit.training.engine import Recipe
 
-#: Training images that a remedy is fitted to.
-FITTED = 64
+#: Held-out images of a run that are compared.
+COMPARED = 64
+#: Border of a run's images that padding may reach, in pixels.
+MARGIN = 16
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class _Options:
     settings: tuple[str, ...]
     finetune: int
     learning_rate: float | None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A model to be cured, what it is compared on, and the stored run that it is of."""
+
+    model: nn.Module
+    shown: SharedInputs
+    run: StoredModel | None = None
 
 
 def _above_zero(ctx: click.Context, parameter: click.Parameter, rate: float | None) -> float | None:
@@ -96,10 +106,10 @@ def cure(
     is_model = ":" in subject
     if is_model and options.finetune:
         raise click.UsageError("--finetune: a MODULE:FACTORY has no training images here; use --remedy self_distil")
-    found = of_model(subject, shape, weights) if is_model else of_run(subject, results, shape, weights)
+    found = _model(subject, shape, weights) if is_model else _run(subject, results, shape, weights)
     cured = _cured(found, options, settings)
     with user_code():
-        comparison = compare(found.model, cured, found.shown, metric=judge)
+        comparison = compare(found.model, _as_measured(cured, found), found.shown, metric=judge)
     written = None if output is None else _write(cured, output)
     if as_json:
         click.echo(json.dumps(_document(subject, options, settings, comparison, output), indent=1, allow_nan=False))
@@ -150,48 +160,97 @@ def _function(name: str) -> Callable[[Any], float]:
     return judged
 
 
-def _cured(found: Subject, options: _Options, settings: dict[str, Any]) -> nn.Module:
+def _run(subject: str, results: Path, shape: str | None, weights: Path | None) -> _Subject:
+    """Return a stored run's final model with its own images."""
+    from checkerscope.analysis.comparison import SharedInputs
+    from checkerscope.experiments.execution import stored_models
+
+    if shape is not None or weights is not None:
+        raise click.UsageError("--input and --weights belong to a MODULE:FACTORY; a run has its own")
+    run = stored_models.load(stored_models.find(subject, results))
+    held_out, period = run.held_out.first(COMPARED), run.period
+    margin = max(0, min(MARGIN, (min(held_out.inputs.shape[2:]) - 4 * period) // 2))
+    flat_side = 4 * period + 4 * MARGIN // period * period  # far enough from the border for any of our networks
+    return _Subject(run.model, SharedInputs(held_out.inputs, held_out.targets, period, margin, flat_side), run)
+
+
+def _model(subject: str, shape: str | None, weights: Path | None) -> _Subject:
+    """Return a model of somebody else with inputs to compare on."""
+    from checkerscope.analysis.comparison import SharedInputs
+
+    if shape is None:
+        raise click.UsageError("--input: missing; a MODULE:FACTORY needs the shape of its input, as 8,3,64,64")
+    with user_code():
+        model = load_model(subject)
+    if weights is not None:
+        load_weights(model, weights)
+    inputs = comparison_inputs(shape)
+    period, sides = _period(model, inputs)
+    return _Subject(model.eval(), SharedInputs(inputs, None, period, min(sides) // 4))
+
+
+def _period(model: nn.Module, inputs: Tensor) -> tuple[int, tuple[int, ...]]:
+    """Return the period of the model's grid and the sides of its output."""
+    from checkerscope.analysis.audit.procedure import audit
+    from checkerscope.toolkit.remedies._sites import outputs
+
+    report = audit(model, inputs[:2])
+    if not report.layers:
+        raise ValueError(report.verdict)
+    return math.lcm(*(report.period or (1,))), tuple(outputs(model, inputs[:1]).shape[2:])
+
+
+def _cured(found: _Subject, options: _Options, settings: dict[str, Any]) -> nn.Module:
     """Return the cured model, fine-tuned where that is asked for."""
     from checkerscope.toolkit import catalog
+    from checkerscope.toolkit.curing import cure
 
-    component = catalog.describe_one("checkerscope.toolkit.remedies", options.remedy)
-    own = dict(settings)
-    if options.finetune and "keep" in component.options:
-        own.setdefault("keep", True)
-    if component.flags.get("promise") == "needs data":
-        if found.run is None:
-            raise click.UsageError(f"--remedy {options.remedy}: needs images and targets, which a stored run has")
-        data = found.run[1].first(FITTED)
-        own |= {"inputs": data.inputs, "targets": data.targets}
-    cured = catalog.load("checkerscope.toolkit.remedies", options.remedy).apply(found.model, **own)
-    return (cured if found.run is None else _finetuned(cured, found.run, options)).eval()
+    remedy = {"name": options.remedy, **settings}
+    if found.run is not None:
+        examples, recipe = found.run.training, _recipe(found.run, options)
+        cured = cure(
+            found.model,
+            remedy,
+            inputs=examples.inputs,
+            targets=examples.targets,
+            recipe=recipe,
+            seed=found.run.spec.seed,
+        )
+        return cured.eval()
+    if catalog.describe_one("checkerscope.toolkit.remedies", options.remedy).flags.get("promise") == "needs data":
+        raise click.UsageError(f"--remedy {options.remedy}: needs images and targets, which a stored run has")
+    return cure(found.model, remedy).eval()
 
 
-def _finetuned(cured: nn.Module, run: tuple[RunSpec, Data], options: _Options) -> nn.Module:
+def _recipe(run: StoredModel, options: _Options) -> Recipe:
+    """Return how the run was trained, with the steps and the learning rate of the fine-tune."""
+    import dataclasses
+
     from checkerscope.experiments.study import build
-    from checkerscope.toolkit.training import loop
-    from checkerscope.toolkit.training.engine import Recipe
 
-    spec, data = run
-    train = build.recipe(spec)
-    rate = train.learning_rate if options.learning_rate is None else options.learning_rate
-    recipe = Recipe(options.finetune, train.batch_size, rate, loss=train.loss)
-    outcome = loop.train(cured, data.inputs, recipe, seed=spec.seed)
-    if outcome.status != "done":
-        raise click.UsageError(f"--finetune: diverged at step {outcome.step}; use a smaller --learning-rate")
-    return cured
+    recipe = build.recipe(run.spec)
+    rate = recipe.learning_rate if options.learning_rate is None else options.learning_rate
+    return dataclasses.replace(recipe, steps=options.finetune, learning_rate=rate)
+
+
+def _as_measured(cured: nn.Module, found: _Subject) -> nn.Module:
+    """Return the cured model in the precision in which runs are measured, whatever they are trained in."""
+    from checkerscope.toolkit.parametrizations import copied
+
+    return cured if found.run is None else copied(cured, "cure").to(found.shown.inputs.dtype)
 
 
 def _write(cured: nn.Module, path: Path) -> str:
     from safetensors.torch import save
 
     from checkerscope.experiments.store.disk import write
+    from checkerscope.toolkit import parametrizations
     from checkerscope.toolkit.remedies import fold
 
     try:
         folded, note = fold.apply(cured), ""
     except ValueError as error:  # some layers of ours have no plain form: their weights are still worth having
-        folded, note = fold.without_parametrizations(cured), f"; not in plain layers: {error}"
+        folded, note = parametrizations.removed(cured, "cure"), f"; not in plain layers: {error}"
     write(path, save({name: value.detach().contiguous() for name, value in folded.state_dict().items()}))
     return f"weights: {path}{note}"
 

@@ -160,3 +160,28 @@ def example(text: str, generator: Generator) -> Tensor:
     if not (below.isdecimal() and 0 < len(below) < 19 and int(below) > 0):
         raise ValueError(f"--input: expected a whole number after @, as 1,16,16@512, got {text!r}")
     return torch.randint(int(below), shape, generator=generator)
+
+
+def comparison_inputs(text: str) -> Tensor:
+    """Return a batch of the shape that `8,3,64,64` lists: photographs where it can hold them, else uniform noise.
+
+    Raises:
+        ValueError: If the text is no shape of two or more inputs with channels and sides.
+    """
+    import torch
+
+    from checkerscope.toolkit.images import photos
+
+    count, channels, *spatial = _batch_shape(text)
+    if channels in (1, 3) and len(spatial) == 2 and max(spatial) <= 256:
+        images = photos.load("test", max(spatial), seed=0, images=count)
+        images = images.repeat(-(-count // len(images)), 1, 1, 1)[:count, :, : spatial[0], : spatial[1]]
+        return images.mean(1, keepdim=True) if channels == 1 else images.contiguous()
+    return torch.rand((count, channels, *spatial), generator=torch.Generator().manual_seed(0))
+
+
+def _batch_shape(text: str) -> tuple[int, ...]:
+    sides = text.split(",")
+    if len(sides) < 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in sides) or int(sides[0]) < 2:
+        raise ValueError(f"--input: expected a batch of 2 or more, channels, sides, as 8,3,64,64; got {text!r}")
+    return parse_shape(text)

@@ -59,7 +59,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     device = engine.pick_device(place.device)
     held_out = build.data(spec, "test").first(asked["images"])
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in due}
-    network = architecture(spec, held_out).to(device)
+    network = build.architecture(spec, held_out).to(device)
     held_out = held_out.to(device)
     for step in record["kept"]:
         whole = [name for name in due if name not in failures]
@@ -75,12 +75,6 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
         if name not in failures:
             _save(store, spec, name, found[name], provenance.measure_stamp(spec, name, asked))
     return list(failures.values())
-
-
-def architecture(spec: RunSpec, held_out: build.Data) -> torch.nn.Module:
-    """Return a network into which the run's weights fit; what a remedy changes of it does not hang on weights."""
-    network = build.model(spec, held_out)
-    return network if spec.cure is None else build.cured(spec, network, held_out, fit=False)
 
 
 def is_measured(store: Store, spec: RunSpec, measures: tuple[str, ...], asked: dict[str, int]) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from checkerscope.experiments.errors import STOPPING, STOPS, one_line
 from checkerscope.experiments.study import build
-from checkerscope.experiments.study.build import Data
+from checkerscope.experiments.study.build import Examples
 from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.toolkit.contracts.upsampler import Upsampler
 
@@ -99,7 +99,7 @@ class _Watcher:
             raise ValueError(f"{self.where}: expected finite numbers, got NaN or infinity from a finite input")
 
 
-def _repeatable_build(spec: RunSpec, sample: Data) -> nn.Module:
+def _repeatable_build(spec: RunSpec, sample: Examples) -> nn.Module:
     first, second = build.model(spec, sample), build.model(spec, sample)
     theirs = second.state_dict()
     for name, weight in first.state_dict().items():
@@ -111,7 +111,7 @@ def _repeatable_build(spec: RunSpec, sample: Data) -> nn.Module:
     return first
 
 
-def _try_forward(network: nn.Module, sample: Data) -> None:
+def _try_forward(network: nn.Module, sample: Examples) -> None:
     before = sample.inputs.clone()
     with torch.no_grad():
         first, second = network(sample.inputs), network(sample.inputs)
@@ -124,7 +124,7 @@ def _try_forward(network: nn.Module, sample: Data) -> None:
         raise ValueError("expected the same output twice from one input in eval mode, got two outputs")
 
 
-def _try_backward(network: nn.Module, sample: Data) -> None:
+def _try_backward(network: nn.Module, sample: Examples) -> None:
     first, second = network(sample.inputs), network(sample.inputs)
     if not torch.equal(first, second):
         raise ValueError(

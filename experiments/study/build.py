@@ -11,34 +11,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from checkerscope.analysis.cost import inference_cost
 from checkerscope.analysis.trial import Trial
 from checkerscope.experiments.study.spec import RunSpec
-from checkerscope.toolkit import catalog
+from checkerscope.toolkit import catalog, curing
 from checkerscope.toolkit.contracts.initializer import initialize
 from checkerscope.toolkit.contracts.upsampler import Upsampler
-from checkerscope.toolkit.remedies import fold
 from checkerscope.toolkit.training.engine import Recipe
-
-#: Training images that a remedy is fitted to where it needs data.
-CURE_IMAGES = 64
 
 
 @dataclass(frozen=True)
-class Data:
+class Examples:
     """Images and what a network should make of them; the same tensor where it should reconstruct them."""
 
     inputs: Tensor
     targets: Tensor
 
-    def to(self, device: torch.device) -> Data:
+    def to(self, device: torch.device) -> Examples:
         """Return the data on a device."""
         inputs = self.inputs.to(device)
-        return Data(inputs, inputs if self.targets is self.inputs else self.targets.to(device))
+        return Examples(inputs, inputs if self.targets is self.inputs else self.targets.to(device))
 
-    def first(self, count: int) -> Data:
+    def first(self, count: int) -> Examples:
         """Return the first images."""
         inputs = self.inputs[:count]
-        return Data(inputs, inputs if self.targets is self.inputs else self.targets[:count])
+        return Examples(inputs, inputs if self.targets is self.inputs else self.targets[:count])
 
 
 def fingerprint(spec: RunSpec) -> str:
@@ -52,7 +49,7 @@ def _fingerprint(name: str, options: str) -> str:
     return source.fingerprint(json.loads(options).get(source.NEEDS, "")) if hasattr(source, "NEEDS") else ""
 
 
-def data(spec: RunSpec, split: str) -> Data:
+def data(spec: RunSpec, split: str) -> Examples:
     """Return the data of one split; a worker process keeps the last few, since its runs share them.
 
     Raises:
@@ -64,7 +61,7 @@ def data(spec: RunSpec, split: str) -> Data:
 
 
 @functools.lru_cache(maxsize=4)
-def _data(name: str, options: str, size: int, seed: int, split: str, classes: bool) -> Data:
+def _data(name: str, options: str, size: int, seed: int, split: str, classes: bool) -> Examples:
     source, own, before = (
         catalog.load("checkerscope.toolkit.images", name),
         json.loads(options),
@@ -74,12 +71,12 @@ def _data(name: str, options: str, size: int, seed: int, split: str, classes: bo
     if before != _fingerprint.__wrapped__(name, options):
         raise ValueError(f"images: {name}: expected files that stay as they are, got changes while they were read")
     if not classes:
-        return Data(inputs, inputs)
+        return Examples(inputs, inputs)
     one_hot = F.one_hot(source.labels(split, size, seed=seed, **own), source.CLASSES).movedim(-1, 1)
-    return Data(inputs, one_hot.to(inputs.dtype).contiguous())
+    return Examples(inputs, one_hot.to(inputs.dtype).contiguous())
 
 
-def model(spec: RunSpec, sample: Data) -> nn.Module:
+def model(spec: RunSpec, sample: Examples) -> nn.Module:
     """Return the untrained network of a run for data like `sample`; the same spec gives the same weights.
 
     Constructors draw from torch's global generator, which is forked and seeded here; the initialization then fills
@@ -101,25 +98,21 @@ def model(spec: RunSpec, sample: Data) -> nn.Module:
     return network
 
 
-def cured(spec: RunSpec, trained: nn.Module, shown: Data, *, fit: bool = True) -> nn.Module:
-    """Return a trained network of a run with its remedy applied.
+def cured(spec: RunSpec, trained: nn.Module, shown: Examples, *, fit: bool = True) -> nn.Module:
+    """Return a trained network of a run with its remedy applied, ready for the fine-tune where one follows.
 
-    A remedy that keeps a property through training is told to where a fine-tune follows, one that needs data gets
-    the first images. Without `fit`, remedies that fit do no step, and draw no images for it: what is left is the
-    structure.
+    Without `fit` only the structure is that of the cured network: weights that are kept fit into it.
     """
     if spec.cure is None:
         return trained
-    remedy = catalog.describe_one("checkerscope.toolkit.remedies", spec.cure.name)
-    options: dict[str, Any] = dict(spec.cure.options)
-    if spec.cure.finetune and "keep" in remedy.options:
-        options.setdefault("keep", True)
-    if remedy.flags.get("promise") == "needs data":
-        images = shown.first(CURE_IMAGES)
-        options |= {"inputs": images.inputs, "targets": images.targets}
-    if not fit:
-        options |= {key: least for key, least in {"steps": 0, "images": 1}.items() if key in remedy.options}
-    return catalog.load("checkerscope.toolkit.remedies", spec.cure.name).apply(trained, **options)
+    remedy = {"name": spec.cure.name, **spec.cure.options}
+    apply = curing.applied if fit else curing.structure
+    return apply(trained, remedy, inputs=shown.inputs, targets=shown.targets, fine_tuned=spec.cure.finetune > 0)
+
+
+def architecture(spec: RunSpec, sample: Examples) -> nn.Module:
+    """Return a network into which the run's weights fit; what a remedy changes of it does not hang on weights."""
+    return cured(spec, model(spec, sample), sample, fit=False)
 
 
 def _upsampler(spec: RunSpec, in_channels: int, out_channels: int) -> Upsampler:
@@ -145,7 +138,7 @@ def needs_context(spec: RunSpec) -> bool:
     return bool(catalog.describe_one("checkerscope.toolkit.upsamplers", spec.upsampler.name).flags.get("needs_context"))
 
 
-def trial(network: nn.Module, held_out: Data, spec: RunSpec, *, margin: int) -> Trial:
+def trial(network: nn.Module, held_out: Examples, spec: RunSpec, *, margin: int) -> Trial:
     """Return what the measures may see of one trained network; logits are shown as class probabilities."""
     network.eval()
     with torch.no_grad():
@@ -156,17 +149,7 @@ def trial(network: nn.Module, held_out: Data, spec: RunSpec, *, margin: int) -> 
     return Trial(network, held_out.targets, outputs, spec.scale, period, margin, needs_context(spec), held_out.inputs)
 
 
-def cost(network: nn.Module, sample: Data) -> dict[str, int]:
-    """Return parameters, multiply-accumulates of one image's forward pass as torch counts them, and period.
-
-    A parametrization is work of the training only: it is folded first.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    network = fold.without_parametrizations(network)
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        network.eval()(sample.inputs[:1])
-    parameters = sum(p.numel() for p in network.parameters())
+def cost(network: nn.Module, sample: Examples) -> dict[str, int]:
+    """Return parameters, multiply-accumulates of one image's forward pass, and the period of the grid in pixels."""
     period: Any = network.period
-    return {"parameters": parameters, "macs": counter.get_total_flops() // 2, "period": period}
+    return {**inference_cost(network, sample.inputs[:1])._asdict(), "period": period}

@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
-from checkerscope.analysis.comparison import Examples, compare, cost, removed
+from checkerscope.analysis.comparison import SharedInputs, compare, removed
 
 
 class Grid(nn.Module):
@@ -30,7 +29,7 @@ def images() -> torch.Tensor:
 
 def test_a_grid_ten_times_weaker_has_lost_99_percent_of_its_power() -> None:
     x = images()
-    found = compare(Grid(0.1), Grid(0.01), Examples(x, x, period=2, margin=4), metric=lambda m: -m.size)
+    found = compare(Grid(0.1), Grid(0.01), SharedInputs(x, x, period=2, margin=4), metric=lambda m: -m.size)
     assert found.before.flat_tone == pytest.approx(0.1, rel=1e-4)
     assert found.flat_removed == pytest.approx(0.99, rel=1e-4)
     assert found.image_removed == pytest.approx(0.99, rel=1e-4)
@@ -40,21 +39,13 @@ def test_a_grid_ten_times_weaker_has_lost_99_percent_of_its_power() -> None:
 
 
 def test_without_targets_quality_is_fidelity_to_the_original() -> None:
-    found = compare(Grid(0.1), Grid(0.0), Examples(images(), None, period=2, margin=4, flat_side=64))
+    found = compare(Grid(0.1), Grid(0.0), SharedInputs(images(), None, period=2, margin=4, flat_side=64))
     assert math.isinf(found.before.psnr)
     assert 10 < found.after.psnr < 25
     assert found.flat_removed == 1
     plain = found.to_dict()
     assert plain["before"]["psnr"] is None
     assert plain["before"]["metric"] is None
-
-
-def test_cost_counts_a_parametrized_layer_as_the_plain_one() -> None:
-    layer, x = nn.Conv2d(1, 4, 3, padding=1), images()[:1]
-    before = cost(layer, x)
-    parametrize.register_parametrization(layer, "weight", nn.Softplus())
-    assert cost(layer, x) == before == (40, 4 * 9 * 32 * 32)
-    assert parametrize.is_parametrized(layer)
 
 
 def test_what_had_no_tone_has_nothing_to_lose() -> None:
@@ -64,6 +55,6 @@ def test_what_had_no_tone_has_nothing_to_lose() -> None:
 
 def test_one_image_or_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="compare: inputs: expected an integer from 2, got 1"):
-        compare(Grid(0.1), Grid(0.1), Examples(images()[:1], None, 2, 4))
+        compare(Grid(0.1), Grid(0.1), SharedInputs(images()[:1], None, 2, 4))
     with pytest.raises(ValueError, match="compare: cured output"):
-        compare(Grid(0.1), nn.MaxPool2d(2), Examples(images(), None, 2, 4))
+        compare(Grid(0.1), nn.MaxPool2d(2), SharedInputs(images(), None, 2, 4))

@@ -1,11 +1,12 @@
-"""Tensor memory of a training step, against sums done by hand."""
+"""What a network costs, against sums done by hand."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
-from checkerscope.analysis.cost import step_memory_mb
+from checkerscope.analysis.cost import inference_cost, step_memory_mb
 
 MB = 2**20
 
@@ -37,3 +38,11 @@ def test_the_network_and_the_generator_are_left_alone() -> None:
     assert not network.training
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_cost_counts_a_parametrized_layer_as_the_plain_one() -> None:
+    layer, x = nn.Conv2d(1, 4, 3, padding=1), torch.rand(1, 1, 32, 32)
+    before = inference_cost(layer, x)
+    parametrize.register_parametrization(layer, "weight", nn.Softplus())
+    assert inference_cost(layer, x) == before == (40, 4 * 9 * 32 * 32)
+    assert parametrize.is_parametrized(layer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from checkerscope.toolkit import checks
 from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.parametrizations import copied as copied
 from checkerscope.toolkit.remedies._layers import Cured
 from checkerscope.toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
 from checkerscope.toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
@@ -245,25 +244,6 @@ def _put(model: nn.Module, path: str, new: nn.Module) -> nn.Module:
         return new
     model.set_submodule(path, new)
     return model
-
-
-def copied(module: nn.Module, name: str) -> nn.Module:
-    """Return a copy of `module`, which a remedy may change.
-
-    Raises:
-        ValueError: If it is no module.
-    """
-    if not isinstance(module, nn.Module):
-        raise checks.mismatch(name, "a torch.nn.Module", type(module).__name__)
-    result = copy.deepcopy(module)
-    for part in result.modules():
-        if parametrize.is_parametrized(part):
-            # a parametrized tensor is a property of a class that torch lets copies share: removing it from one would
-            # take it from the other
-            shared = type(part)
-            own = {key: value for key, value in vars(shared).items() if key not in ("__dict__", "__weakref__")}
-            part.__class__ = type(shared.__name__, shared.__bases__, own)
-    return result
 
 
 def period(sites: Sequence[Site]) -> tuple[int, ...]:

@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
-from checkerscope.toolkit import checks
+from checkerscope.toolkit import checks, parametrizations
 from checkerscope.toolkit.contracts.upsampler import Upsampler, convolution, transposed_convolution
-from checkerscope.toolkit.remedies import _sites
 from checkerscope.toolkit.remedies._kernels import from_site, to_transposed
 from checkerscope.toolkit.remedies._layers import Cured, PhaseAffine, Shuffle, replication_pad
 from checkerscope.toolkit.remedies._sites import SUB_PIXEL, Site
@@ -47,20 +45,10 @@ def apply(module: nn.Module) -> nn.Module:
     >>> sorted(cured.state_dict()), sorted(apply(cured).state_dict())
     (['bias', 'parametrizations.weight.original'], ['bias', 'weight'])
     """
-    folded = without_parametrizations(module)
+    folded = parametrizations.removed(module, "fold")
     if type(folded).__module__.startswith("checkerscope.toolkit.networks."):
         return folded
     return _plain(folded)
-
-
-def without_parametrizations(module: nn.Module) -> nn.Module:
-    """Return a copy of `module` in which parametrized weights are plain parameters; everything else as it was."""
-    folded = _sites.copied(module, "fold")
-    for part in list(folded.modules()):
-        if parametrize.is_parametrized(part):
-            for name in list(part.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(part, name)
-    return folded
 
 
 def _plain(module: nn.Module) -> nn.Module:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from checkerscope.experiments.__main__ import run
-from checkerscope.experiments.store.runs import Store
+from checkerscope.experiments.store.runs import Store, weights_name
 from checkerscope.experiments.study import build
+from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.networks.autoencoder import Autoencoder
+from checkerscope.toolkit.remedies import fold
 from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
 
 MODELS = """
@@ -61,6 +64,28 @@ def test_a_stored_run_is_cured_compared_and_written(
     shown = capsys.readouterr().out
     assert "PSNR (dB)" in shown
     assert max(map(len, shown.splitlines())) <= 80 + len(str(results))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_a_fine_tune_is_the_studys_own_in_the_runs_precision(
+    precision: str, tiny: Path, tmp_path: Path, checkerscope: Callable[..., int]
+) -> None:
+    cures = 'grid.cure=["none", {name = "equal_gain", finetune = 3, learning_rate = 1e-3}]'
+    arm = 'grid.upsampler=[{name = "transposed_conv", kernel_size = 4}]'
+    sets = (cures, arm, "grid.seed=[3]", "train.steps=4", f"train.precision={precision}")
+    assert checkerscope("run", tiny, *(word for text in sets for word in ("--set", text))) == 0
+    store = Store(tmp_path / "results", "tiny")
+    base, cured = sorted(store.runs(), key=lambda name: b"cure" in store.load(name, "spec.json"))
+    output = tmp_path / "cured.safetensors"
+    options = ["--remedy", "equal_gain", "--finetune", "3", "--learning-rate", "1e-3", "--output", str(output)]
+    assert run(["cure", base, "--results", str(tmp_path / "results"), *options]) == 0
+    spec = RunSpec.model_validate_json(store.load(cured, "spec.json"))
+    network = build.architecture(spec, build.data(spec, "test")).to(build.recipe(spec).dtype)
+    network.load_state_dict(load(store.load(cured, weights_name(3))))
+    there, here = fold.apply(network).state_dict(), load_file(output)
+    assert {value.dtype for value in here.values()} == {build.recipe(spec).dtype}
+    # the folded kernels are projected from another layout in memory
+    torch.testing.assert_close(here, there, rtol=1e-14 if precision == "float64" else 1e-6, atol=1e-16)
 
 
 @pytest.mark.usefixtures("models")
