@@ -6,13 +6,15 @@ VENV ?= .venv
 TORCH_INDEX ?=
 # More options of the study, for example: make study OPTIONS="--workers 1"
 OPTIONS ?=
+# Where `make bench` writes its results
+OUTPUT ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # two intra-op threads on a busy machine run many times slower than one; the workers are processes
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: setup study test check bench clean
+.PHONY: setup study test test-quick check bench clean
 
 setup: $(INSTALLED)
 
@@ -30,13 +32,18 @@ study: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# the science alone, in about a minute: what is computed, without studies, workers, stores and commands
+test-quick: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/architecture tests/toolkit tests/analysis
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# prints, and writes nothing; with `make bench OUTPUT=folder` also folder/cpu.json
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/cpu.py
+	$(BIN)/python benchmarks/cpu.py $(if $(OUTPUT),--output '$(OUTPUT)')
 
 clean:
 	rm -rf $(VENV) results build *.egg-info

@@ -16,13 +16,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import scipy
-import skimage
 import torch
 from numpy.typing import NDArray
+from skimage import data
 from torch import Tensor
 
 from checkerscope.analysis.periodicity import Lines, across_p_values, cauchy_rule, local_p_values, measure_lines
@@ -58,8 +59,8 @@ def noise(count: int, shape: tuple[int, ...], exponent: float, generator: torch.
 
 def photographs() -> dict[str, NDArray[np.float64]]:
     """Return name to picture in grey, [0, 1]; the left view of the stereo pair only."""
-    pictures = {name: getattr(skimage.data, name)() for name in PHOTOGRAPHS}
-    pictures["motorcycle_left"] = skimage.data.stereo_motorcycle()[0]
+    pictures = {name: getattr(data, name)() for name in PHOTOGRAPHS}
+    pictures["motorcycle_left"] = data.stereo_motorcycle()[0]
     return {name: picture / 255.0 for name, picture in pictures.items()}
 
 
@@ -262,7 +263,7 @@ def report(options: argparse.Namespace, cells: list[dict[str, object]], seconds:
         "command": f"OMP_NUM_THREADS=1 python benchmarks/calibration.py --draws {options.draws} "
         f"--largest {options.largest} --seed {options.seed} --output benchmarks/calibration.json",
         "seed": options.seed,
-        "versions": versions | {"scipy": scipy.__version__, "scikit-image": skimage.__version__},
+        "versions": versions | {"scipy": scipy.__version__, "scikit-image": metadata.version("scikit-image")},
         "machine": machine(),
         "seconds": round(seconds),
         "cpu_seconds": round(cpu_seconds),

@@ -1,6 +1,7 @@
 """The CPU benchmark: study throughput, the distance from the machine's limit, the speed of spectra and commands.
 
-    make bench       writes benchmarks/cpu.json and docs/performance.md
+    make bench                     prints the table and writes nothing
+    make bench OUTPUT=elsewhere    writes elsewhere/cpu.json; `python benchmarks/report.py` makes the page
 
 Every ratio is taken in one run, A B A B, from medians. Both sides of the study ratio train the same models (the arms of
 configs/quick.toml that a plain script can write, the same steps, images and batch size) in warm processes:
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def study(steps: int) -> dict[str, Any]:
     """Return models per minute of both sides, for the grid and for nearest + conv, and what the ratio is made of."""
-    from benchmarks.sides import ARMS, Ours, Plain
-    from benchmarks.timing import interleaved, say
+    from benchmarks.harness.output import say
+    from benchmarks.harness.sides import ARMS, Ours, Plain
+    from benchmarks.harness.timing import interleaved
     from checkerscope.experiments.workers.local import default_workers, local
 
     workers = default_workers()
@@ -38,13 +41,16 @@ def study(steps: int) -> dict[str, Any]:
         side.train(list(ARMS)[:workers], steps)  # warm: imports, images, allocator
     found = {}
     for name, arms in (("study", grid), ("nearest", ["nearest_conv"] * 2 * workers)):
-        seconds = interleaved(
-            {"plain": lambda a=arms: plain.train(a, steps), "ours": lambda a=arms: ours.train(a, steps)}
-        )
+        seconds = interleaved({"plain": partial(plain.train, arms, steps), "ours": partial(ours.train, arms, steps)})
         found[name] = {side: 60 * len(arms) / taken for side, taken in seconds.items()}
         say(f"{name}, models per minute: {found[name]}")
-    sides = {"plain": plain, "plain, one thread": single, "ours": ours, "ours, one worker": alone}
-    parts = interleaved({name: lambda s=side: s.train(grid, steps // 2) for name, side in sides.items()})
+    sides: dict[str, Plain | Ours] = {
+        "plain": plain,
+        "plain, one thread": single,
+        "ours": ours,
+        "ours, one worker": alone,
+    }
+    parts = interleaved({name: partial(side.train, grid, steps // 2) for name, side in sides.items()})
     plain.close()
     single.close()
     pool.shutdown()
@@ -64,9 +70,9 @@ def study(steps: int) -> dict[str, Any]:
 
 def distance_from_the_limit(steps: int) -> dict[str, Any]:
     """Return how much of one thread's float32 GEMM peak every arm's training reaches, and where its time goes."""
-    from benchmarks.roofline import family, label, work
-    from benchmarks.sides import ARMS, operations, spec, stepper
-    from benchmarks.timing import copy, gemm, interleaved, worked
+    from benchmarks.harness.roofline import family, label, work
+    from benchmarks.harness.sides import ARMS, operations, spec, stepper
+    from benchmarks.harness.timing import copy, gemm, interleaved, worked
 
     found: dict[str, Any] = {"gemm_fraction": {}, "step_ms": {}, "profile": {}, "kernels": {}}
     peaks, copies = [], []
@@ -111,8 +117,8 @@ def spectra(count: int = 10_000) -> dict[str, Any]:
     """Return how much faster the batched radial spectrum is than a tidy loop, and than the field's per-image loop."""
     import torch
 
-    from benchmarks.spectra_loops import azimuthal, tidy
-    from benchmarks.timing import interleaved, worked
+    from benchmarks.harness.spectra_loops import azimuthal, tidy
+    from benchmarks.harness.timing import interleaved, worked
     from checkerscope.analysis.measures.radial_spectrum import radial_spectrum
 
     torch.set_num_threads(1)
@@ -137,8 +143,8 @@ def spectra(count: int = 10_000) -> dict[str, Any]:
 
 def measuring(steps: int) -> dict[str, Any]:
     """Return the seconds that the quick study's measures take per run, and their share of its training."""
-    from benchmarks.sides import stepper
-    from benchmarks.timing import interleaved, worked
+    from benchmarks.harness.sides import stepper
+    from benchmarks.harness.timing import interleaved, worked
     from checkerscope.experiments.study import build, config
     from checkerscope.experiments.study.grid import Grid
     from checkerscope.toolkit import catalog
@@ -187,12 +193,14 @@ def commands() -> dict[str, float]:
 
 
 def main() -> int:
+    from benchmarks.harness import output
+    from benchmarks.pages import cpu as page
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=50, help="Training steps per model.")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "cpu.json")
     parser.add_argument("--busy", action="store_true", help="Leave out what a busy machine falsifies: wall times.")
+    output.add_option(parser)
     arguments = parser.parse_args()
-    from benchmarks import report, report_cpu, timing
 
     busy = " --busy" if arguments.busy else ""
     results: dict[str, Any] = {"command": f"python benchmarks/cpu.py --steps {arguments.steps}{busy}"}
@@ -201,11 +209,9 @@ def main() -> int:
     parts = [lambda: distance_from_the_limit(few), spectra, lambda: measuring(few)]
     for part in parts if arguments.busy else [lambda: study(arguments.steps), *parts, commands]:
         results |= part()
-        timing.write(arguments.output, results)  # a part that fails loses none of those before it
-        timing.say(f"{time.perf_counter() - began:.0f} s")
-    print(report_cpu.table(results))
-    if arguments.output.parent == ROOT / "benchmarks":
-        report.main()
+        output.save(results, arguments.output, "cpu")  # a part that fails loses none of those before it
+        output.say(f"{time.perf_counter() - began:.0f} s")
+    print(page.table(results))
     return 0
 
 

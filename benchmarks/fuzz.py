@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _output import save
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -196,10 +195,12 @@ def fuzz(
 
 
 def main() -> int:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=15, help="minutes in all, a third for each kind of input")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path)
+    output.add_option(parser)
     options, began = parser.parse_args(), time.monotonic()
     found = {}
     with tempfile.TemporaryDirectory() as name:
@@ -208,9 +209,11 @@ def main() -> int:
         found["configs, mutated"] = fuzz(config, mutated(config_seeds()), third, options.seed)
         found["configs, grammatical"] = fuzz(config, grammatical(), third, options.seed)
         found["images, mutated"] = fuzz(check_image, mutated(image_seeds()), third, options.seed, SLOW_IMAGE)
-    save({"kinds": found, "inputs": sum(kind["inputs"] for kind in found.values())}, began, options.output)
+    total = sum(kind["inputs"] for kind in found.values())
+    output.finish({**output.cost(began), "kinds": found, "inputs": total}, options.output, "fuzz")
     return 1 if any(kind["findings"] for kind in found.values()) else 0
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT))
     sys.exit(main())

@@ -1,6 +1,6 @@
 """The GPU benchmark: executors times models in a group times model size, against the eager loop and the hardware.
 
-    python benchmarks/gpu.py       writes benchmarks/gpu.json where there is a CUDA device, and nothing elsewhere
+    python benchmarks/gpu.py [--output PLACE]       measures where there is a CUDA device, and nothing elsewhere
 
 Every row is the time of one step of K models; the loop trains one model after the other, so its time is K times one.
 The ceilings are measured: float32 GEMM without TF32, and a copy in device memory. The attainable time of a step is the
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
     import torch
     from torch.profiler import ProfilerActivity
 
-    from benchmarks.roofline import label, work
+    from benchmarks.harness.roofline import label, work
     from checkerscope.toolkit.training import engine
     from checkerscope.toolkit.training.engine import Recipe
     from checkerscope.toolkit.training.loop import Loop
@@ -106,7 +107,7 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
 
 def rows(side: int, width: int, device: torch.device, steps: int) -> list[dict[str, Any]]:
     """Return one row per executor and number of models of one size."""
-    from benchmarks.timing import say
+    from benchmarks.harness.output import say
     from checkerscope.toolkit.training import choice
     from checkerscope.toolkit.training.engine import Recipe
 
@@ -128,7 +129,7 @@ def rate(results: dict[str, Any]) -> None:
     """
     import torch
 
-    from benchmarks.roofline import work
+    from benchmarks.harness.roofline import work
     from checkerscope.toolkit.training.engine import Recipe
     from checkerscope.toolkit.training.loop import Loop
 
@@ -136,7 +137,7 @@ def rate(results: dict[str, Any]) -> None:
         data, members = data_and_members(side, width, torch.device("cpu"), 1, Recipe(10, BATCH))
         training = Loop(members[0], data)
         training.advance(0)
-        needed = work(lambda training=training: training.advance(1), results["ceilings"])
+        needed = work(partial(training.advance, 1), results["ceilings"])
         if (side, width) == SIZES[-1]:
             for name, entry in needed.items():
                 results["profile"][name] |= entry
@@ -183,8 +184,8 @@ def stream(device: torch.device) -> dict[str, Any]:
     """Train a model into a store, and return what the mean spectrum of a million images through it takes."""
     import torch
 
-    from benchmarks._streaming import mean_power, reconstructions
-    from benchmarks.sides import spec
+    from benchmarks.harness.sides import spec
+    from benchmarks.harness.streaming import mean_power, reconstructions
     from checkerscope.experiments.execution import training as task
 
     def chunks(count: int, where: torch.device) -> Iterator[torch.Tensor]:
@@ -217,22 +218,30 @@ def stream(device: torch.device) -> dict[str, Any]:
     return {"images": STREAMED, "held": HELD, "size": 64, "seconds": taken, "memory_mb": memory, **rates}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=20, help="Timed steps per row.")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "gpu.json")
-    parser.add_argument("--recount", action="store_true", help="Measure nothing; count anew what the steps do.")
-    arguments = parser.parse_args()
-    import torch
-
-    from benchmarks import timing
+def recount(path: Path) -> None:
+    """Count anew what the steps in a results file do, and write it."""
     from checkerscope.experiments.store import disk
     from checkerscope.experiments.store.seals import to_json
 
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    rate(kept)
+    disk.write(path, to_json(kept))
+
+
+def main() -> int:
+    from benchmarks.harness import output
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=20, help="Timed steps per row.")
+    output.add_option(parser)
+    parser.add_argument(
+        "--recount", action="store_true", help="Measure nothing; count anew what the steps of benchmarks/gpu.json do."
+    )
+    arguments = parser.parse_args()
+    import torch
+
     if arguments.recount:
-        kept = json.loads(arguments.output.read_text(encoding="utf-8"))
-        rate(kept)
-        disk.write(arguments.output, to_json(kept))
+        recount(output.file_in(arguments.output, "gpu") or ROOT / "benchmarks" / "gpu.json")
         return 0
     if not torch.cuda.is_available():
         print(f"no CUDA device (torch {torch.__version__}): nothing was measured, nothing was written")
@@ -250,10 +259,10 @@ def main() -> int:
     for name, part in parts.items():
         began = time.perf_counter()
         results[name] = part()
-        timing.say(f"{name}: {time.perf_counter() - began:.0f} s")
-        timing.write(arguments.output, results, "cuda")  # a part that fails loses none of those before it
+        output.say(f"{name}: {time.perf_counter() - began:.0f} s")
+        output.save(results, arguments.output, "gpu", "cuda")  # a part that fails loses none of those before it
     rate(results)
-    timing.write(arguments.output, results, "cuda")
+    output.finish(results, arguments.output, "gpu", "cuda")
     return 0
 
 

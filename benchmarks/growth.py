@@ -1,6 +1,6 @@
 """How the cost of a training step grows with the image's side, the channels and the scale.
 
-    python benchmarks/growth.py       writes benchmarks/growth.json
+    python benchmarks/growth.py [--output PLACE]
 
 One factor at a time around the quick study's network (64 x 64, width 16, scale 2, batch 16). Processor seconds of one
 thread, medians of interleaved rounds; operations as torch counts them. What grows with the number of runs is in
@@ -23,8 +23,8 @@ ARMS = ("nearest_conv", "transposed_conv_k4")
 
 def row(arm: str, factor: str, value: int, steps: int, rounds: int) -> dict[str, Any]:
     """Return the cost of one step of one network."""
-    from benchmarks.sides import operations, spec, stepper
-    from benchmarks.timing import gemm, interleaved, worked
+    from benchmarks.harness.sides import operations, spec, stepper
+    from benchmarks.harness.timing import gemm, interleaved, worked
     from checkerscope.analysis.cost import step_memory_mb
     from checkerscope.experiments.study import build
 
@@ -48,21 +48,22 @@ def row(arm: str, factor: str, value: int, steps: int, rounds: int) -> dict[str,
 
 
 def main() -> int:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=8, help="Training steps per round.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "growth.json")
+    output.add_option(parser)
     arguments = parser.parse_args()
-    from benchmarks import timing
 
     rows = []
     for arm in ARMS:
         for factor, values in FACTORS.items():
             for value in values:
                 rows.append(row(arm, factor, value, arguments.steps, arguments.rounds))
-                timing.say(str(rows[-1]))
+                output.say(str(rows[-1]))
     command = f"python benchmarks/growth.py --steps {arguments.steps} --rounds {arguments.rounds}"
-    timing.write(arguments.output, {"command": command, "base": BASE, "rows": rows})
+    output.finish({"command": command, "base": BASE, "rows": rows}, arguments.output, "growth")
     return 0
 
 

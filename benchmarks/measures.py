@@ -5,41 +5,34 @@
 Four networks whose artifacts are known, on 64 held-out photographs, seed 0: the identity, bilinear and
 nearest-neighbour interpolation by 4, and the identity plus a checkerboard of -40 dB. Writes benchmarks/measures.json
 and the page; the page also quotes benchmarks/calibration.json and the records under paper/data, which have commands of
-their own.
-`--page` writes the page alone, from what is committed.
+their own. `--page` writes the page alone, from what is committed; `--output FOLDER` writes both there.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import inspect
 import json
 import math
 import platform
-import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from calibration_records import records as calibration_records
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkerscope.analysis.distortions import checkerboard
-from checkerscope.analysis.tables import calibration, metric_audit, probe_agreement
 from checkerscope.analysis.trial import Trial
-from checkerscope.experiments.reporting.paper import PAPER
-from checkerscope.experiments.store.records import load_records
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.contracts.upsampler import Upsampler
 from checkerscope.toolkit.images import photos
 from checkerscope.toolkit.networks.autoencoder import Autoencoder
 
-HERE = Path(__file__).parent
-VALUES, PAGE = HERE / "measures.json", HERE.parent / "docs" / "measures.md"
+ROOT = Path(__file__).resolve().parent.parent
+VALUES, PAGE = ROOT / "benchmarks" / "measures.json", ROOT / "docs" / "measures.md"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/measures.py"
 IMAGES, PERIOD, MARGIN, LEVEL_DB = 64, 4, 8, -40.0
 PACKAGE, PUBLISHED = "checkerscope.analysis.measures", "checkerscope.analysis.measures.published"
@@ -127,134 +120,25 @@ def document() -> dict[str, object]:
     return {"command": COMMAND, "setting": setting, "versions": versions, "readings": readings(), "padding": padding()}
 
 
-def page(values: dict[str, object]) -> str:
-    """Return docs/measures.md."""
-    found, reached = values["readings"], values["padding"]
-    assert isinstance(found, dict)
-    assert isinstance(reached, dict)
-    columns = list(dict.fromkeys(title for row in found.values() for title in row))
-    rows = [
-        [name, "all" if row["reach"] > 31 else str(row["reach"]), _number(row["beyond_16"]), _number(row["beyond_20"])]
-        for name, row in sorted(reached.items(), key=lambda item: -item[1]["reach"])
-        if row["reach"] > 16
-    ]
-    least = max(row["reach"] for row in reached.values() if row["reach"] <= 16)
-    parts = [
-        INTRODUCTION.format(command=COMMAND, images=IMAGES, margin=MARGIN),
-        *(_section(PACKAGE, name, found, columns) for name in catalog.names(PACKAGE)),
-        AS_PUBLISHED,
-        *(_section(PUBLISHED, name, found, columns) for name in catalog.names(PUBLISHED)),
-        PADDING.format(least=least) + _table(["upsampler", "reach", "beyond 16", "beyond 20"], rows),
-        _calibration(),
-        _companion("metric_audit", metric_audit, AUDIT),
-        _companion("probe", probe_agreement, PROBE),
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _section(package: str, name: str, found: dict[str, dict[str, float | None]], columns: list[str]) -> str:
-    module = catalog.load(package, name)
-    text = inspect.cleandoc(module.__doc__)
-    first = text.partition("\n\n")[0].replace("\n", " ")
-    said = [f"- *{key}:* {_paragraph(text, key)}" for key in ("Responds to", "Noise floor", "Ground truth")]
-    lines = [f"### {name}\n", first + "\n", *said, f"- *Source:* {module.SOURCE}.\n"]
-    rows = [
-        [f"`{metric}`", unit, *(_number(found.get(metric, {}).get(title)) for title in columns)]
-        for metric, unit in module.UNITS.items()
-        if metric in found
-    ]
-    arrays = [f"`{metric}` ({unit})" for metric, unit in module.UNITS.items() if metric not in found]
-    if rows:
-        lines.append(_table(["metric", "unit", *columns], rows))
-    if arrays:
-        lines.append(f"Arrays: {', '.join(arrays)}.\n")
-    return "\n".join(lines)
-
-
-def _paragraph(text: str, key: str) -> str:
-    """Return what a docstring says after `key:`, up to the next key or paragraph."""
-    match = re.search(rf"^{key}: (.*?)(?=^[A-Z][a-z]+(?: [a-z]+)?: |^$|\Z)", text, re.MULTILINE | re.DOTALL)
-    return " ".join(match.group(1).split()) if match else "-"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2e}" if value and not 0.01 <= abs(value) < 1000 else f"{value:.3g}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
-
-
-def _framed(table: pd.DataFrame) -> str:
-    return _table(list(table.columns), [list(row) for row in table.itertuples(index=False)])
-
-
-def _calibration() -> str:
-    known = json.loads((HERE / "calibration.json").read_text())
-    how = CALIBRATION.format(command=known["command"], draws=_draws(known), cpu=round(known["cpu_seconds"] / 60))
-    return f"{how}\n{_framed(calibration.build(calibration_records()))}\n{calibration.CAPTION}\n"
-
-
-def _draws(known: dict[str, list[dict[str, int]]]) -> int:
-    return min(cell["draws"] for cell in known["cells"] if "draws" in cell)
-
-
-def _companion(name: str, table: object, heading: str) -> str:
-    """Return a section from committed records; nothing where there are none."""
-    folder = PAPER / "data" / name
-    if not folder.is_dir():
-        return ""
-    build, caption = table.build, table.CAPTION  # type: ignore[attr-defined]
-    return f"{heading}\n{_framed(build(load_records(folder)))}\n{caption}\n"
-
-
-INTRODUCTION = """# What the measures measure
-
-Made by `{command}`; do not edit. One section per file of `analysis/measures`:
-what it responds to, units, noise floor, value on the ground truth, and what it reads of four networks whose artifacts
-are known, on {images} held-out patches of 64 x 64 from two photographs (seed 0, period 4, margin {margin}; values and
-versions in `benchmarks/measures.json`): *the images* themselves, *bilinear* and *nearest*-neighbour interpolation of
-4 x 4 means, and the images plus a *checkerboard* of 1 % of their contrast. A dash: undefined, infinite, or not a
-number by design.
-
-Five kinds of artifact are never mixed in one number: tone, phase variance, replicas, content tone, border.
-"""
-AS_PUBLISHED = """## Published measures, as published
-
-Re-implemented from the formulas with their defects, for comparison and never for judging.
-"""
-PADDING = """## How far padding reaches
-
-Pixels from the border up to which a patch of 64 x 64 looks different when it is cut out of a larger one, in the study's
-autoencoder of two stages, untrained, and the largest change beyond 16 and 20 pixels in image units. Those that are not
-listed reach {least} pixels at most, so that a margin of 16 is enough for them.
-
-"""
-CALIBRATION = """## Calibration of the grid test
-
-`{command}` ({draws:,} draws a cell, {cpu} CPU minutes, machine and versions in `benchmarks/calibration.json`), then
-`python benchmarks/calibration_records.py` for the paper.
-"""
-AUDIT = """## Every measure against known defects
-
-`checkerscope metric-audit --publish`; all rates in `paper/data/metric_audit/metric_audit.csv`.
-"""
-PROBE = """## The decoder probe against photographs
-
-`checkerscope study configs/probe.toml`, then `checkerscope collect configs/probe.toml --publish`; every model's
-numbers in `paper/data/probe/values.csv`.
-"""
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--page", action="store_true", help="only write the page, from the committed numbers")
-    if not parser.parse_args().page:
-        VALUES.write_text(json.dumps(document(), indent=1, allow_nan=False) + "\n")
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(json.loads(VALUES.read_text())))
+    parser.add_argument("--output", type=Path, help="folder for both files, instead of the project's own")
+    arguments = parser.parse_args()
+    from benchmarks.pages.measures import page
+    from checkerscope.experiments.store import disk
+
+    folder = arguments.output
+    values, written = (folder / VALUES.name, folder / PAGE.name) if folder else (VALUES, PAGE)
+    if arguments.page:
+        found = json.loads(VALUES.read_text(encoding="utf-8"))
+    else:
+        found = document()
+        disk.write(values, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+    disk.write(written, page(found).encode())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """What a run costs besides its training: the executors, the store, and every command that looks at a results folder.
 
-    python benchmarks/overhead.py       writes benchmarks/overhead.json
+    python benchmarks/overhead.py [--output PLACE]
 
 Trains and measures one run of configs/quick.toml with one step, and then lets workers commit its files again and again
 under the ids of grids of 10 to 10,000 runs, through the real store with all its fsyncs; processor seconds are those of
@@ -220,15 +220,14 @@ def pools(folder: Path) -> Iterator[dict[str, Pool]]:
 
 
 def main() -> None:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[10, 100, 1000, 10_000], help="Sizes of the grids.")
     parser.add_argument("--entries", type=int, default=1_000_000, help="Entries of one folder.")
     parser.add_argument("--folder", type=Path, default=ROOT / "results", help="Where; deleted afterwards.")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "overhead.json")
+    output.add_option(parser)
     arguments = parser.parse_args()
-    from checkerscope.experiments.store import disk
-    from checkerscope.experiments.store.seals import to_json
-    from checkerscope.experiments.study import provenance
 
     sizes = f"--runs {' '.join(map(str, arguments.runs))} --entries {arguments.entries}"
     results: dict[str, Any] = {"command": f"python benchmarks/overhead.py {sizes}", "config": str(CONFIG.name)}
@@ -254,9 +253,7 @@ def main() -> None:
                 print(runs, json.dumps(found), file=sys.stderr)
                 for kind in executors:
                     shutil.rmtree(folder / f"{kind}-{runs}")
-    results["environment"] = provenance.environment("cpu")
-    results["load"] = os.getloadavg()
-    disk.write(arguments.output, to_json(results))
+    output.finish(results, arguments.output, "overhead")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What bfloat16 (autocast; weights, loss and Adam in float32) does to the measures of a run.
 
-    python benchmarks/precision.py       writes benchmarks/precision.json
+    python benchmarks/precision.py [--output PLACE]
 
 The same runs in float32 and in bfloat16: two arms of the quick study, seeds 0 to 2, fewer steps. The models are then
 measured in float32, as the study does. Differences are paired by seed.
@@ -26,7 +26,7 @@ def trained(arm: str, precision: str, seed: int, steps: int) -> dict[str, float]
     """Return every scalar that the measures say of one trained model."""
     import torch
 
-    from benchmarks.sides import spec
+    from benchmarks.harness.sides import spec
     from checkerscope.experiments.study import build
     from checkerscope.toolkit import catalog
     from checkerscope.toolkit.training import loop
@@ -46,7 +46,7 @@ def trained(arm: str, precision: str, seed: int, steps: int) -> dict[str, float]
 
 def compare(arm: str, steps: int) -> list[dict[str, Any]]:
     """Return one row per number, with the paired differences."""
-    from benchmarks.timing import say
+    from benchmarks.harness.output import say
 
     pairs = []
     for seed in SEEDS:
@@ -64,16 +64,18 @@ def compare(arm: str, steps: int) -> list[dict[str, Any]]:
 
 
 def main() -> int:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=100, help="Training steps per run.")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "precision.json")
+    output.add_option(parser)
     arguments = parser.parse_args()
-    from benchmarks import timing
 
     rows = [row for arm in ARMS for row in compare(arm, arguments.steps)]
     command = f"python benchmarks/precision.py --steps {arguments.steps}"
     seeds = f"{SEEDS[0]} to {SEEDS[-1]}"
-    timing.write(arguments.output, {"command": command, "steps": arguments.steps, "seeds": seeds, "rows": rows})
+    results = {"command": command, "steps": arguments.steps, "seeds": seeds, "rows": rows}
+    output.finish(results, arguments.output, "precision")
     return 0
 
 

@@ -25,8 +25,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from _output import save
-
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = PROJECT / "configs" / "smoke.toml"
 #: The smoke study with twelve runs, each long enough for several checkpoints.
@@ -165,22 +163,25 @@ def soak(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150, help="steps per run")
     parser.add_argument("--forked-seconds", type=float, default=1.5, help="longest life, processor time")
     parser.add_argument("--spawned-seconds", type=float, default=6.0, help="longest life, processor time")
-    parser.add_argument("--output", type=Path)
+    output.add_option(parser)
     options, began = parser.parse_args(), time.monotonic()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     from checkerscope.experiments.reporting import publish  # noqa: F401 - loaded before the first fork
 
     with tempfile.TemporaryDirectory() as name:
         found = soak(Path(name), options)
-    save(found, began, options.output)
+    output.finish({**output.cost(began), **found}, options.output, "soak")
     return 1 if found["wrong"] or found["finished runs trained again"] else 0
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT))
     sys.exit(main())

@@ -17,8 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _output import save
-
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -46,14 +44,18 @@ def study(name: str) -> dict[str, Any]:
 
 
 def main() -> int:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("studies", nargs="+", metavar="NAME", help="of configs/NAME.toml")
-    parser.add_argument("--output", type=Path)
+    output.add_option(parser)
     options, began = parser.parse_args(), time.monotonic()
     found: dict[str, Any] = {}
     for name in options.studies:
         found[name] = study(name)
-        save({"studies": found}, began, options.output)  # a study that fails loses none of those before it
+        results = {**output.cost(began), "studies": found}
+        output.save(results, options.output, "studies")  # a study that fails loses none of those before it
+    output.finish(results, options.output, "studies")
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks._streaming import mean_power, reconstructions
+from benchmarks.harness.streaming import mean_power, reconstructions
 from checkerscope.analysis import spectra
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store.runs import Store

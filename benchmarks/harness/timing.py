@@ -1,16 +1,12 @@
-"""What every benchmark shares: interleaved timing, the machine's ceilings, where a number comes from."""
+"""Interleaved timing, and the machine's ceilings."""
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 
 
@@ -48,17 +44,3 @@ def copy(size: int = 2**25, times: int = 3) -> tuple[Callable[[], Any], float]:
 
     source, target = torch.rand(size), torch.empty(size)
     return lambda: [target.copy_(source) for _ in range(times)], times * 2.0 * 4 * size
-
-
-def write(path: Path, results: dict[str, Any], device: str = "cpu") -> None:
-    """Store results with the machine, the versions and the load that they were taken under."""
-    from checkerscope.experiments.store import disk
-    from checkerscope.experiments.store.seals import to_json
-    from checkerscope.experiments.study import provenance
-
-    where = {"environment": provenance.environment(device), "load": os.getloadavg()}
-    disk.write(path, to_json({**results, **where}))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

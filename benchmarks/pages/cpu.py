@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.report import markdown, where
+from benchmarks.pages import markdown
 
 #: key, what it says, goal.
 ROWS = (
@@ -30,7 +30,7 @@ def table(results: dict[str, Any]) -> str:
         goal = f">= {gemm_goal(arm)}"
         what = f"fraction of the GEMM peak in training, {arm}"
         rows.append((what, f"{fraction:.2f}", goal, _holds(round(fraction, 2), goal)))
-    return markdown(("what", "measured", "goal", ""), rows)
+    return markdown.table(("what", "measured", "goal", ""), rows)
 
 
 def _holds(value: float, goal: str) -> str:
@@ -47,8 +47,8 @@ def section(results: dict[str, Any]) -> str:
         (arm, f"{results['step_ms'][arm]:.1f}", *(f"{100 * s.get(f, 0):.0f}" for f in families))
         for arm, s in share.items()
     ]
-    parts = ["## CPU", where(results), table(results), _made_of(results), limit(results)]
-    taken = markdown(("arm", "ms per step", *families), profile)
+    parts = ["## CPU", markdown.where(results), table(results), _made_of(results), limit(results)]
+    taken = markdown.table(("arm", "ms per step", *families), profile)
     return "\n\n".join([*filter(None, parts), taken, _kernels(results, "nearest_conv")])
 
 
@@ -64,7 +64,7 @@ def _kernels(results: dict[str, Any], arm: str) -> str:
         " batch x channels x side x side of what goes in (of gradient and input on the way back), then the kernel. A"
         " fraction above 1 beat the copy: its data were in the cache."
     )
-    return f"{text}\n\n" + markdown(("kernels", "ms", "attainable, ms", "fraction"), rows)
+    return f"{text}\n\n" + markdown.table(("kernels", "ms", "attainable, ms", "fraction"), rows)
 
 
 def _made_of(results: dict[str, Any]) -> str:

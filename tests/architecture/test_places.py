@@ -1,18 +1,15 @@
-"""The house rules, read from the syntax trees: who may import what, and who may write."""
+"""Where third parties may be imported, who may write files, what stays silent; read from the syntax trees."""
 
 from __future__ import annotations
 
 import ast
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-LAYERS = ("toolkit", "analysis", "experiments")
-#: Packages of ours that a layer may import.
-MAY_IMPORT = {"toolkit": {"toolkit"}, "analysis": {"toolkit", "analysis"}, "experiments": set(LAYERS)}
+from tests.architecture.syntax import BENCHMARKS, FILES, ROOT, at_import, calls, dotted, file_of, imports, within
+
 #: Third-party and standard modules that only some places may import; a place is a prefix of the path.
 ONLY_IN = {
     "seaborn": ("analysis/figures/",),
@@ -45,64 +42,6 @@ WRITING_CALLS = (
 HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "skimage", "PIL", "pydantic", "typst")
 #: Modules that the command line loads before it knows the command: `--help` must not wait for torch.
 LIGHT = ("experiments/cli/root.py", "experiments/__main__.py", "toolkit/catalog.py")
-
-
-def sources() -> list[Path]:
-    return sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-
-
-def key(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=key(path))
-
-
-FILES = {key(path): parsed(path) for path in sources()}
-
-
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield every dotted module that a tree imports, `from a import b` as a.b too."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def within(module: str, package: str) -> bool:
-    return module == package or module.startswith(package + ".")
-
-
-def dotted(node: ast.expr) -> str:
-    """Return a.b.c of an attribute chain; what it starts with is `?` unless it is a name."""
-    if isinstance(node, ast.Attribute):
-        return f"{dotted(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else "?"
-
-
-def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield dotted(node.func), node
-
-
-def test_there_is_something_to_read() -> None:
-    assert {name.split("/")[0] for name in FILES} == set(LAYERS)
-    assert len(FILES) > 60
-
-
-def test_imports_point_one_way() -> None:
-    others = {*LAYERS, "tests", "benchmarks", "paper"}
-    wrong = {
-        f"{name} imports {module}"
-        for name, tree in FILES.items()
-        for module in imports(tree)
-        if module.split(".")[0] in others - MAY_IMPORT[name.split("/")[0]]
-    }
-    assert not wrong
 
 
 def test_third_parties_stay_in_their_place() -> None:
@@ -203,21 +142,6 @@ def within_call(function: str, writer: str) -> bool:
     return function == writer or function.endswith("." + writer)
 
 
-def at_import(tree: ast.Module) -> Iterator[str]:
-    """Yield what is imported when the module is, that is outside functions and `if TYPE_CHECKING`."""
-    pending: list[ast.AST] = list(tree.body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            pending.extend(node.orelse)
-            continue
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from imports(node)
-        pending.extend(ast.iter_child_nodes(node))
-
-
 def reachable(name: str) -> set[str]:
     """Return all modules that importing a file imports, through our own files."""
     found: set[str] = set()
@@ -235,17 +159,26 @@ def reachable(name: str) -> set[str]:
 
 
 def ours(module: str) -> Iterator[str]:
-    """Yield the files of a dotted module of ours and of its packages; the last part may be a name inside it."""
-    parts = module.split(".")
-    for length in range(1, len(parts) + 1):
-        base = "/".join(parts[:length])
-        yield from (name for name in (f"{base}.py", f"{base}/__init__.py") if name in FILES)
+    """Yield the files that importing a dotted module runs: its own, and the `__init__` of each package around it."""
+    name = file_of(module)
+    if name:
+        yield name
+        parents = name.split("/")[:-1]
+        yield from ("/".join([*parents[:end], "__init__.py"]) for end in range(1, len(parents) + 1))
 
 
-@pytest.mark.parametrize("name", [name for name in LIGHT if (ROOT / name).exists()])
+@pytest.mark.parametrize("name", LIGHT)
 def test_the_command_line_starts_without_heavy_imports(name: str) -> None:
     heavy = {module for module in reachable(name) for package in HEAVY if within(module, package)}
     assert not heavy
+
+
+def test_imports_are_followed() -> None:
+    """Or nothing heavy would ever be found."""
+    found = reachable("experiments/__main__.py")
+    assert {"checkerscope.experiments.errors", "signal"} <= {".".join(module.split(".")[:3]) for module in found}
+    assert any(within(module, "torch") for module in reachable("analysis/spectra.py"))
+    assert any(within(module, "torch") for module in reachable("analysis/comparison.py"))
 
 
 def test_importing_has_no_effects() -> None:
@@ -316,8 +249,8 @@ def test_running_what_is_read_is_recognised(text: str, expected: bool) -> None:
 
 def test_supported_pythons_can_parse_everything() -> None:
     assert sys.version_info >= (3, 11)
-    for path in sources():
-        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 11))
+    for name in (*FILES, *BENCHMARKS):
+        ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 11))
 
 
 #: What components declare and the catalogue reads without importing them: anything but a literal would not be seen.
@@ -339,10 +272,10 @@ DECLARED = (
 def test_what_components_declare_is_written_out() -> None:
     packages = ("toolkit/upsamplers", "toolkit/images", "analysis/measures", "analysis/figures", "analysis/tables")
     seen = 0
-    for path in sources():
-        if not key(path).startswith(packages) or path.name.startswith("_"):
+    for path, tree in FILES.items():
+        if not path.startswith(packages) or path.rpartition("/")[2].startswith("_"):
             continue
-        body = parsed(path).body
+        body = tree.body
         for node in (*body, *(inner for outer in body if isinstance(outer, ast.ClassDef) for inner in outer.body)):
             names = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
             if isinstance(node, ast.Assign) and {name.lower() for name in names} & set(DECLARED):
@@ -350,5 +283,5 @@ def test_what_components_declare_is_written_out() -> None:
                 try:
                     ast.literal_eval(node.value)
                 except ValueError:
-                    pytest.fail(f"{key(path)}: {names[0]} is no literal, so the catalogue does not see it")
+                    pytest.fail(f"{path}: {names[0]} is no literal, so the catalogue does not see it")
     assert seen > 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.report import markdown, where
+from benchmarks.pages import markdown
 
 
 def section(results: dict[str, Any]) -> str:
@@ -26,7 +26,7 @@ def section(results: dict[str, Any]) -> str:
         f" {stream['memory_mb'] / 1024:.1f} GB, whatever their number; one thread of that machine's processor makes"
         f" {stream['images_per_second_on_one_cpu_thread']:.0f} per second."
     )
-    parts = (where(results), text, _gpu_rows(results["rows"]), _gpu_profile(results["profile"]))
+    parts = (markdown.where(results), text, _gpu_rows(results["rows"]), _gpu_profile(results["profile"]))
     return "\n\n".join(("## GPU", *parts, _gpu_precisions(results), streamed, GPU_TESTS))
 
 
@@ -42,7 +42,7 @@ def _gpu_rows(rows: list[dict[str, Any]]) -> str:
         ends = (f"{best['bytes'] / 1e12:.2f}", f"{best['of_roofline']:.2f}", f"{best['memory_mb'] / 1024:.1f}")
         cells.append((f"{side}, width {width}", str(models), *taken, best["executor"], f"{faster:.1f}", *rates, *ends))
     head = ("side", "models", *(f"{n}, ms" for n in names), "fastest", "over the loop", "models per minute")
-    return markdown((*head, "TFLOP/s", "TB/s", "of the roofline", "GB"), cells)
+    return markdown.table((*head, "TFLOP/s", "TB/s", "of the roofline", "GB"), cells)
 
 
 def _gpu_profile(profile: dict[str, dict[str, float]]) -> str:
@@ -62,7 +62,7 @@ def _gpu_profile(profile: dict[str, dict[str, float]]) -> str:
         " executor changes that; TF32 and bfloat16 do (below). Shapes: batch x channels x side x side of what goes in"
         " (of gradient and input on the way back), then the kernel."
     )
-    return f"{text}\n\n" + markdown(("kernels", "ms", "attainable, ms", "fraction"), rows)
+    return f"{text}\n\n" + markdown.table(("kernels", "ms", "attainable, ms", "fraction"), rows)
 
 
 def _gpu_precisions(results: dict[str, Any]) -> str:
@@ -75,13 +75,11 @@ def _gpu_precisions(results: dict[str, Any]) -> str:
         for r in rows
     ]  # fmt: skip
     text = "One captured step of one model in the precisions that are opt-in and part of a run's id:"
-    return f"{text}\n\n" + markdown(("side", "precision", "ms", "over float32", "MB"), cells)
+    return f"{text}\n\n" + markdown.table(("side", "precision", "ms", "over float32", "MB"), cells)
 
 
 #: What of the test suite needs a device.
 GPU_TESTS = (
     "On a device the tests also compare `graph` with the loop (float64, 1e-12 after 50 Adam steps), look for hidden"
     " synchronisation in a step with the profiler, and take every measure where the images lie."
-    " `benchmarks/gpu_suite.txt` holds the one run of the whole suite on an H100: 4,661 passed, 34 failed, stopped"
-    " after 145 s. The causes are mended; the suite was not run on a GPU again."
 )
