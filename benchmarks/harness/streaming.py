@@ -9,7 +9,6 @@ from safetensors.torch import load as tensors_from_bytes
 from torch import Tensor
 
 from checkerscope.analysis import spectra
-from checkerscope.experiments.execution.measuring import architecture
 from checkerscope.experiments.store.runs import Store, weights_name
 from checkerscope.experiments.study import build
 from checkerscope.experiments.study.spec import RunSpec
@@ -62,7 +61,7 @@ def reconstructions(
     """
     step = spec.steps if step is None else step
     weights = tensors_from_bytes(store.load(spec.id, weights_name(step)))
-    network = architecture(spec, build.data(spec, "test"))
+    network = build.architecture(spec, build.data(spec, "test"))
     network.load_state_dict(weights)
     network = network.to(device, torch.float32).eval()
     for chunk in chunks:
