@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from checkerscope.toolkit import checks
 
@@ -22,7 +28,14 @@ def copied(module: nn.Module, name: str) -> nn.Module:
     """
     if not isinstance(module, nn.Module):
         raise checks.mismatch(name, "a torch.nn.Module", type(module).__name__)
-    result = copy.deepcopy(module)
+    # torch copies no tensor that was computed, such as a weight that a hook has normalized
+    computed = [
+        value
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    ]
+    result = copy.deepcopy(module, {id(value): value.detach().clone() for value in computed})
     for part in result.modules():
         if parametrize.is_parametrized(part):
             # a parametrized tensor is a property of a class that torch lets copies share: removing it from one would
@@ -49,3 +62,36 @@ def removed(module: nn.Module, name: str) -> nn.Module:
             for weight in list(part.parametrizations):  # type: ignore[arg-type]
                 parametrize.remove_parametrizations(part, weight)
     return plain
+
+
+@contextmanager
+def parametrized_norms(module: nn.Module, *, keep: bool = False) -> Iterator[None]:
+    """Turn the hooks of `torch.nn.utils.weight_norm`, which hold no weight, into parametrizations inside the block.
+
+    Args:
+        module: Is changed.
+        keep: Leave them so afterwards, where more than the normalization is on them.
+    """
+    found = [
+        (part, key, hook)
+        for part in module.modules()
+        for key, hook in list(part._forward_pre_hooks.items())
+        if isinstance(hook, WeightNorm)
+    ]
+    for part, key, hook in found:
+        hook.remove(part)
+        del part._forward_pre_hooks[key]
+        weight_norm(part, hook.name, hook.dim)
+    yield
+    for part, _, hook in found:
+        chain = part.parametrizations[hook.name]  # type: ignore[index]
+        if not keep and len(chain) == 1:
+            parametrize.remove_parametrizations(part, hook.name)
+            with warnings.catch_warnings():  # that it is deprecated is for who chose it
+                warnings.simplefilter("ignore", FutureWarning)
+                WeightNorm.apply(part, hook.name, hook.dim)
+
+
+def is_weight_norm(chain: Any) -> bool:
+    """Return whether a chain of parametrizations begins with a weight normalization."""
+    return type(chain[0]).__name__ == "_WeightNorm"

@@ -91,12 +91,14 @@ def cure(
     results: Path,
     as_json: bool,
     **cure_options: Any,
-) -> None:
+) -> int:
     """Apply a remedy to a trained model and say what it changed.
 
     RUN_OR_MODEL is a stored run, results/STUDY/runs/ID or its ID, or MODULE:FACTORY, which is imported and called:
     that runs its author's code. A run is compared on held-out images, a model on photographs where its input can be
     one, else on noise; constant inputs are reported apart. The original is never changed.
+
+    Exit 0: applied; 1: applied, but the model still has the grid that the remedy should remove; 2: it does not apply.
     """
     from checkerscope.analysis.comparison import compare
 
@@ -110,6 +112,7 @@ def cure(
     cured = _cured(found, options, settings)
     with user_code():
         comparison = compare(found.model, _as_measured(cured, found), found.shown, metric=judge)
+    remains = _remains(cured, found, options) if is_model else ""
     written = None if output is None else _write(cured, output)
     if as_json:
         click.echo(json.dumps(_document(subject, options, settings, comparison, output), indent=1, allow_nan=False))
@@ -117,6 +120,9 @@ def cure(
         click.echo(_text(subject, options, comparison, has_targets=found.shown.targets is not None))
         if written:
             click.echo(written)
+    if remains:
+        click.echo(remains, err=True)
+    return 1 if remains else 0
 
 
 def _settings(options: _Options) -> dict[str, Any]:
@@ -131,7 +137,7 @@ def _settings(options: _Options) -> dict[str, Any]:
         key = key.strip()
         if not equals:
             raise click.UsageError(f"--set {text}: expected KEY=VALUE, for example order=1")
-        known = [option for option in component.options if option not in ("inputs", "targets")]  # tensors
+        known = [option for option in component.options if option not in ("inputs", "targets", "example")]
         if key not in known:
             raise click.UsageError(f"--set {key}: {options.remedy} has none; {catalog.closest(key, known)}")
         override(given, text)
@@ -192,7 +198,7 @@ def _model(subject: str, shape: str | None, weights: Path | None) -> _Subject:
 def _period(model: nn.Module, inputs: Tensor) -> tuple[int, tuple[int, ...]]:
     """Return the period of the model's grid and the sides of its output."""
     from checkerscope.analysis.audit.procedure import audit
-    from checkerscope.toolkit.remedies._sites import outputs
+    from checkerscope.toolkit.remedies._running import outputs
 
     report = audit(model, inputs[:2])
     if not report.layers:
@@ -219,16 +225,27 @@ def _cured(found: _Subject, options: _Options, settings: dict[str, Any]) -> nn.M
         return cured.eval()
     if catalog.describe_one("checkerscope.toolkit.remedies", options.remedy).flags.get("promise") == "needs data":
         raise click.UsageError(f"--remedy {options.remedy}: needs images and targets, which a stored run has")
-    return cure(found.model, remedy).eval()
+    return cure(found.model, remedy, inputs=found.shown.inputs).eval()
+
+
+def _remains(cured: nn.Module, found: _Subject, options: _Options) -> str:
+    """Return what an audit still finds where a remedy should have removed it: half a cure is not passed for a whole."""
+    from checkerscope.analysis.audit.procedure import audit
+    from checkerscope.toolkit import catalog
+
+    if not catalog.describe_one("checkerscope.toolkit.remedies", options.remedy).flags.get("cures", True):
+        return ""
+    report = audit(cured, found.shown.inputs[:2])
+    return "" if report.clean else f"after {options.remedy}: {report.verdict}"
 
 
 def _recipe(run: StoredModel, options: _Options) -> Recipe:
     """Return how the run was trained, with the steps and the learning rate of the fine-tune."""
     import dataclasses
 
-    from checkerscope.experiments.execution import fit
+    from checkerscope.experiments.study import build
 
-    recipe = fit.recipe(run.spec)
+    recipe = build.recipe(run.spec)
     rate = recipe.learning_rate if options.learning_rate is None else options.learning_rate
     return dataclasses.replace(recipe, steps=options.finetune, learning_rate=rate)
 

@@ -15,6 +15,14 @@ from checkerscope.toolkit import checks
 #: Layouts of a learnable kernel; s is the factor per axis, g the groups, d the number of spatial axes.
 LAYOUTS = ("conv", "transposed", "sub_pixel")
 
+#: How one convolution enlarges: by itself, in front of a shuffle, or behind a resize.
+ENLARGED_BY = (
+    "transposed convolution",
+    "sub-pixel shuffle",
+    "nearest resize and convolution",
+    "linear resize and convolution",
+)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -82,6 +90,8 @@ class Upsampler(nn.Module):
         layouts: Kinds of the kernels that `kernels` yields, () for a fixed upsampler without channel change.
         scales: Supported scales; None for any integer from 1.
         dims: Supported numbers of spatial axes.
+        enlarges_by: One of `ENLARGED_BY` where the layer is one convolution and what is named, "" for anything else.
+        has_equal_gains: The phase gains are equal whatever the kernels are.
         needs_context: "" or the field of `Context` without which it cannot work ("indices", "features").
     """
 
@@ -92,6 +102,8 @@ class Upsampler(nn.Module):
     layouts: ClassVar[tuple[str, ...]] = ()
     scales: ClassVar[tuple[int, ...] | None] = None
     dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    enlarges_by: ClassVar[str] = ""
+    has_equal_gains: ClassVar[bool] = False
     needs_context: ClassVar[str] = ""
 
     def __init__(self, in_channels: int, out_channels: int, *, scale: int = 2, spatial_dims: int = 2) -> None:
@@ -133,6 +145,17 @@ class Upsampler(nn.Module):
         """Yield the learnable kernels, so that an initialization can act without knowing the class."""
         yield from ()
 
+    def plain_convolution(self) -> nn.Module:
+        """Return the convolution of an upsampler that declares `enlarges_by` as layers of torch, with what acts in it.
+
+        Raises:
+            NotImplementedError: If the upsampler is no single convolution.
+        """
+        if not self.enlarges_by:
+            raise NotImplementedError(type(self).__name__)
+        conv: nn.Module = self.get_submodule("conv")
+        return conv
+
 
 #: Builds an upsampler for given channels: every other choice is already bound.
 Factory = Callable[[int, int], Upsampler]
@@ -143,6 +166,13 @@ def convolution(spatial_dims: int) -> type[nn.Conv1d] | type[nn.Conv2d] | type[n
     modules: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]]
     modules = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
     return modules[spatial_dims]
+
+
+def replication_pad(widths: int | tuple[int, ...], spatial_dims: int) -> nn.Module:
+    """Return torch's layer that continues a map with its border values; widths as it takes them, last axis first."""
+    pads: dict[int, type[nn.Module]]
+    pads = {1: nn.ReplicationPad1d, 2: nn.ReplicationPad2d, 3: nn.ReplicationPad3d}
+    return pads[spatial_dims](widths)
 
 
 #: Torch's transposed convolution of some number of axes.

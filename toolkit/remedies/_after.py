@@ -1,47 +1,84 @@
-"""A fixed filter behind every learned enlargement of a module."""
+"""A fixed filter behind every learned enlargement of a module, or behind its output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from checkerscope.toolkit import checks
-from checkerscope.toolkit.remedies import _sites
-from checkerscope.toolkit.remedies._layers import filter_module
-from checkerscope.toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Site
+from checkerscope.toolkit import checks, parametrizations
+from checkerscope.toolkit.remedies import _exchange, _running, _sites
+from checkerscope.toolkit.remedies._layers import AxisFilter, BehindOutput, filter_module
+from checkerscope.toolkit.remedies._site import SUB_PIXEL, Site
 
-PLACES = ("all", "last")
+PLACES = ("all", "last", "output")
 
 
-def filtered(module: nn.Module, name: str, taps: Callable[[int], Tensor], places: str) -> nn.Module:
-    """Return a copy of `module` with a depthwise filter behind its enlargements.
+def filtered(
+    module: nn.Module,
+    name: str,
+    taps: Callable[[int], Tensor],
+    *,
+    places: str = "all",
+    period: int | Sequence[int] | None = None,
+    example: Any = None,
+) -> nn.Module:
+    """Return a copy of `module` with a filter behind its enlargements.
 
     Args:
         module: Any module.
         name: Of the remedy, for messages.
         taps: From a scale to the filter of one axis.
-        places: "all" or only the "last" enlargement.
+        places: "all" enlargements, only the "last", or the "output" of the whole.
+        period: Of the grid in the output, for all axes or one each; by default the product of the strides.
+        example: Of the module's input.
 
     Raises:
         ValueError: If nothing fits, or the strides of a layer differ between the axes.
     """
     checks.choice(f"{name}: places", places, PLACES)
-    cured = _sites.copied(module, name)
-    chosen = _sites.wanted(cured, name, (TRANSPOSED, SUB_PIXEL, *own_kinds(cured)))
-    for site in chosen if places == "all" else chosen[-1:]:
-        if len(set(site.strides)) > 1:
-            raise checks.mismatch(f"{name}: {site.path}", "equal strides on all axes", site.strides)
-        layer = filter_module(taps(site.strides[0]), _channels(site), len(site.strides))
-        parameter = next(site.module.parameters())
-        cured = _sites.after(cured, site, layer.to(parameter))
+    cured = parametrizations.copied(module, name)
+    example = _running.example_of(cured, example)
+    if places == "output":
+        return _behind_output(cured, name, taps, period, example)
+    if period is not None:
+        raise checks.mismatch(f"{name}: period", "places=output with a period", f"places={places}")
+    sites = [site for site in _sites.find(cured, example) if site.call is not None or site.parameters()]
+    if not sites:
+        _sites.learned(cured, name, example)  # says what there is
+    for site in sites if places == "all" else sites[-1:]:
+        cured = _exchange.after(cured, site, _filter(site, name, taps))
     return cured
 
 
-def own_kinds(module: nn.Module) -> list[str]:
-    """Return the class names of the catalogue's upsamplers in `module` whose gains can differ."""
-    return [site.kind for site in _sites.find(module) if site.conv is None and site.parameters()]
+def _filter(site: Site, name: str, taps: Callable[[int], Tensor]) -> nn.Module:
+    if site.call is not None:
+        return _axis_filter(site.strides, taps)
+    if len(set(site.strides)) > 1:
+        raise checks.mismatch(f"{name}: {site.name}", "equal strides on all axes", site.strides)
+    layer = filter_module(taps(site.strides[0]), _channels(site), len(site.strides))
+    return layer.to(next(site.module.parameters()))
+
+
+def _axis_filter(lengths: Sequence[int], taps: Callable[[int], Tensor]) -> AxisFilter:
+    return AxisFilter([taps(length) if length > 1 else torch.ones(1) for length in lengths])
+
+
+def _behind_output(
+    cured: nn.Module, name: str, taps: Callable[[int], Tensor], period: int | Sequence[int] | None, example: Any
+) -> nn.Module:
+    lengths = _sites.period(_sites.find(cured, example)) if period is None else period
+    if isinstance(lengths, int):
+        dims = _running.spatial_axes(cured, name, example)
+        lengths = (lengths,) * dims
+    if not lengths or max(lengths) < 2:
+        expected = "the period of the grid"
+        raise checks.mismatch(f"{name}: period", expected, "no enlargement to tell it", "see: checkerscope audit")
+    whole = [checks.integer(f"{name}: period", length) for length in lengths]
+    return BehindOutput(cured, _axis_filter(whole, taps)).train(cured.training)
 
 
 def _channels(site: Site) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from checkerscope.toolkit import checks
-from checkerscope.toolkit.remedies import _sites
+from checkerscope.toolkit.remedies import _running
 
 #: Grey levels of the flat images, and the levels of each channel of the coloured ones.
 LEVELS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -21,7 +21,7 @@ TOLERANCE = 1e-4
 
 def images(module: nn.Module, name: str) -> Tensor:
     """Return grey and coloured flat images that fit the first layer of `module`, (N, C, side, ...)."""
-    channels, dims = _sites.first_channels(module, name)
+    channels, dims = _running.first_channels(module, name)
     grey = torch.tensor(LEVELS)[:, None].expand(-1, channels)
     generator = torch.Generator().manual_seed(0)
     colours = COLOURS[0] + (COLOURS[1] - COLOURS[0]) * torch.rand(4 * channels, channels, generator=generator)
@@ -41,7 +41,7 @@ def excited(module: nn.Module, layer: nn.Module, flat: Tensor) -> Tensor:
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     try:
-        _sites.outputs(module, flat, len(flat))
+        _running.outputs(module, flat, len(flat))
     finally:
         handle.remove()
     if not seen:

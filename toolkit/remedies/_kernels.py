@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from checkerscope.toolkit import checks, filters, response
 from checkerscope.toolkit.contracts.upsampler import convolution, transposed_convolution
 from checkerscope.toolkit.remedies._layers import PhaseAffine, shuffle_module
-from checkerscope.toolkit.remedies._sites import SUB_PIXEL, TRANSPOSED, Site
+from checkerscope.toolkit.remedies._site import SUB_PIXEL, TRANSPOSED, Site
 
 
 @dataclass(frozen=True)

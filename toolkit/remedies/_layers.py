@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 
-from checkerscope.toolkit.contracts.upsampler import Context, Upsampler, convolution, shuffle
+from checkerscope.toolkit.contracts.upsampler import Context, Upsampler, convolution, replication_pad, shuffle
 
 
 class Shuffle(nn.Module):
@@ -46,6 +51,108 @@ class PhaseAffine(nn.Module):
         return values
 
 
+class _Around(nn.Module):
+    """A module around another, its first child, which has the attributes of that one for the code that uses them."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            inner = next(iter(self.__dict__.get("_modules", {}).values()), None)
+            if inner is None:
+                raise
+            return getattr(inner, name)
+
+
+class Behind(_Around, nn.Sequential):
+    """A layer and another behind it, which looks like the first."""
+
+    def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return what the second makes of the first one's output; further arguments are for the first."""
+        first, second = self
+        return second(first(input, *args, **kwargs))
+
+
+class BehindCalls(_Around):
+    """A module in whose `forward` layers follow calls of functions.
+
+    Args:
+        inner: The module.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.layers = inner, nn.ModuleDict()
+
+    def add(self, function: str, ordinal: int, layer: nn.Module) -> None:
+        """Let `layer` follow the call number `ordinal` of a function, from 0, counted within one `forward`."""
+        self.layers[f"{function}_{ordinal}"] = layer
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the module makes of its arguments with the layers in place."""
+        with _Following(self.layers):
+            return self.inner(*args, **kwargs)
+
+
+class _Following(TorchFunctionMode):
+    def __init__(self, layers: nn.ModuleDict) -> None:
+        super().__init__()
+        self._layers, self._calls = layers, Counter[str]()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        key = f"{name}_{self._calls[name]}"
+        self._calls[name] += 1
+        output = func(*args, **(kwargs or {}))
+        return self._layers[key](output) if key in self._layers else output
+
+
+class AxisFilter(nn.Module):
+    """Fixed taps along every spatial axis of a map of any number of channels, whose size stays.
+
+    The taps are divided by their sum; the map continues with its border values. An even number of taps moves it by
+    half a pixel towards the end.
+
+    Args:
+        taps: One set per spatial axis; one tap leaves an axis as it is.
+    """
+
+    def __init__(self, taps: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.dims = len(taps)
+        for axis, values in enumerate(taps):
+            self.register_buffer(f"taps{axis}", (values / values.sum()).to(torch.get_default_dtype()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the filtered map; anything else than a map of that many axes is returned as it is."""
+        if not x.is_floating_point() or x.dim() != self.dims + 2:
+            return x
+        for axis in range(self.dims):
+            taps: Tensor = getattr(self, f"taps{axis}")
+            if len(taps) > 1:
+                x = _convolved(x, taps.to(x), 2 + axis)
+        return x
+
+
+def _convolved(x: Tensor, taps: Tensor, axis: int) -> Tensor:
+    moved = x.movedim(axis, -1)
+    lines = F.pad(moved.reshape(-1, 1, moved.shape[-1]), (len(taps) // 2, (len(taps) - 1) // 2), mode="replicate")
+    # torch's convolution is a correlation
+    return F.conv1d(lines, taps.flip(0)[None, None]).reshape(moved.shape).movedim(-1, axis)
+
+
+class BehindOutput(_Around):
+    """A module and a filter behind every map that it returns, also in tuples, dictionaries and what torch knows."""
+
+    def __init__(self, inner: nn.Module, layer: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.layer = inner, layer
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the module's output, its maps filtered."""
+        return pytree.tree_map_only(Tensor, self.layer, self.inner(*args, **kwargs))
+
+
 class Cured(Upsampler):
     """What a remedy put in the place of one of the project's upsamplers, under the same contract."""
 
@@ -66,13 +173,6 @@ class Cured(Upsampler):
 def shuffle_module(scale: int, dims: int) -> nn.Module:
     """Return torch's pixel shuffle for two axes and ours for one and three."""
     return nn.PixelShuffle(scale) if dims == 2 else Shuffle(scale)
-
-
-def replication_pad(widths: int | tuple[int, ...], dims: int) -> nn.Module:
-    """Return torch's layer that continues a map with its border values; widths as it takes them, last axis first."""
-    pads: dict[int, type[nn.Module]]
-    pads = {1: nn.ReplicationPad1d, 2: nn.ReplicationPad2d, 3: nn.ReplicationPad3d}
-    return pads[dims](widths)
 
 
 def filter_module(taps: Tensor, channels: int, dims: int) -> nn.Module:

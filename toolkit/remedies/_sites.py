@@ -1,100 +1,93 @@
-"""Where a module enlarges with learned kernels, and how such a place is exchanged for another."""
+"""Where a module enlarges: its layers by their class, and calls in its `forward` by data flow on an example."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from checkerscope.toolkit import checks
 from checkerscope.toolkit.contracts.upsampler import Upsampler
-from checkerscope.toolkit.parametrizations import copied as copied
-from checkerscope.toolkit.remedies._layers import Cured
-from checkerscope.toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
-from checkerscope.toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
-from checkerscope.toolkit.upsamplers.nearest_conv import NearestConv
-from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
-from checkerscope.toolkit.upsamplers.pixel_shuffle_blur import PixelShuffleBlur
-from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.toolkit.remedies import _running
+from checkerscope.toolkit.remedies._calls import TOLERANCE, Enlargement
+from checkerscope.toolkit.remedies._flow import Flow
+from checkerscope.toolkit.remedies._running import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
+from checkerscope.toolkit.remedies._site import RESIZE, SUB_PIXEL, TRANSPOSED, Site
 
-#: What a site may be; the audit uses the same words for the first two.
-TRANSPOSED, SUB_PIXEL, RESIZE = "transposed convolution", "sub-pixel shuffle", "nearest resize and convolution"
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-TRANSPOSED_CONVOLUTIONS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 RESIZES = (nn.Upsample, nn.UpsamplingNearest2d)
 #: They act value by value, so they commute with whatever moves or repeats values.
 POINTWISE = (
     *(nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Hardtanh, nn.Softplus),
 )
-#: Upsamplers of the catalogue whose phase gains are equal whatever their kernels are.
-EQUAL_ALREADY = (EqualGainPixelShuffle, EqualGainTransposedConv, PixelShuffleBlur)
+#: Relative difference of phase gains that rounding leaves in half precision.
+COARSE = 0.05
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A learned kernel: the module that owns it, the name there, and the layout's kind, strides and bias."""
+def find(model: nn.Module, example: Any = None) -> list[Site]:
+    """Return every place of `model` that enlarges by strides above 1 and can have unequal phase gains, or is a resize.
 
-    owner: nn.Module
-    name: str
-    kind: str
-    strides: tuple[int, ...]
-    groups: int = 1
-    bias: str = ""
-
-
-@dataclass(frozen=True)
-class Site:
-    """One place that enlarges.
-
-    Attributes:
-        path: Of the convolution, or of the project's own upsampler.
-        kind: `TRANSPOSED`, `SUB_PIXEL`, `RESIZE`, or the class name of another upsampler of ours.
-        module: What lies at `path`.
-        strides: Factor per spatial axis.
-        conv: The one convolution with the kernel; None for another upsampler of ours.
-        partner: Path of the shuffle or resize that belongs to the convolution, "" where there is none.
+    With an example the calls are followed: in the order of the run, a functional shuffle or transposed convolution as
+    well as a layer, each with the parameter behind its kernel. Without one only layers are found, by their class; a
+    convolution then belongs to the shuffle or resize that is registered next to it, activations aside.
     """
-
-    path: str
-    kind: str
-    module: nn.Module
-    strides: tuple[int, ...]
-    conv: Any = None
-    partner: str = ""
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether the place is one of the project's own upsamplers."""
-        return isinstance(self.module, Upsampler)
-
-    def parameters(self) -> list[Parameter]:
-        """Return the learned kernels that enlarge; none where the gains are equal whatever they are."""
-        if isinstance(self.module, Upsampler):
-            return [] if isinstance(self.module, EQUAL_ALREADY) else list(_own_parameters(self.module))
-        if self.kind == RESIZE:
-            return []
-        kind = "transposed" if self.kind == TRANSPOSED else "sub_pixel"
-        bias = "bias" if self.conv.bias is not None else ""
-        return [Parameter(self.conv, "weight", kind, self.strides, self.conv.groups, bias)]
+    layers = {site.path: site for site in _layers(model, example)}
+    if example is None or isinstance(model, Upsampler):
+        return list(layers.values())
+    paths = {id(module): path for path, module in model.named_modules()}
+    sites: dict[Any, Site] = {}
+    for found in _followed(model, example):
+        site = layers.get(found) if isinstance(found, str) else _of_call(model, found, paths)
+        if site is not None:
+            sites.setdefault(_identity(site), site)
+    partners = {site.partner if site.call is None else site.call.place.path for site in sites.values()} - {""}
+    # a map of one pixel does not show its shuffle, and a resize is no concern of the flow
+    missed = [site for site in layers.values() if site.path not in sites and site.partner not in partners]
+    return [*sites.values(), *(site for site in missed if site.kind in (SUB_PIXEL, RESIZE))]
 
 
-def find(model: nn.Module, example: Tensor | None = None) -> list[Site]:
-    """Return every place of `model` that enlarges with a learned kernel and strides above 1.
+def _followed(model: nn.Module, example: Any) -> list[Enlargement | str]:
+    flow = Flow(model, opaque=(Upsampler,))
+    args, kwargs = _running.arguments(example)
+    with _running.evaluating(model):
+        flow.run(args, kwargs)
+    return flow.found
 
-    A convolution belongs to the shuffle or resize that comes next to it, activations aside: in the order in which the
-    modules run on `example`, else in the order in which they were registered. A functional shuffle or resize cannot
-    be found; `analysis.audit.procedure` names it.
-    """
-    leaves = _executed(model, example) if example is not None else list(_leaves(model, ""))
+
+def _identity(site: Site) -> Any:
+    if site.call is None:
+        return site.path
+    kernel = site.call.maker.kernel
+    place = site.call.place
+    return (place.path, place.function, place.ordinal) if kernel is None else (id(kernel.owner), kernel.name)
+
+
+def _of_call(model: nn.Module, found: Enlargement, paths: dict[int, str]) -> Site | None:
+    """Return the layer that made a call, the call itself where no layer of torch did, None where it leaves no grid."""
+    maker, place = found.maker, found.place
+    layer, partner = model.get_submodule(maker.path), model.get_submodule(place.path)
+    if found.order is None and isinstance(layer, TRANSPOSED_CONVOLUTIONS):
+        return Site(maker.path, TRANSPOSED, layer, tuple(layer.stride), layer)
+    is_pair = isinstance(layer, CONVOLUTIONS) and isinstance(partner, nn.PixelShuffle) and maker.kernel is not None
+    if is_pair and found.order is not None and found.order.numel() == len(found.order.unique()):
+        return Site(maker.path, SUB_PIXEL, layer, found.strides, layer, place.path)
+    kind = {"shuffle": SUB_PIXEL}.get(found.operator, found.operator)
+    owner = None if maker.kernel is None else maker.kernel.owner
+    path = paths.get(id(owner), place.path)
+    site = Site(path, kind, model.get_submodule(path), found.strides, call=found)
+    return None if found.has_no_grid and not site.parameters() else site
+
+
+def _layers(model: nn.Module, example: Any) -> list[Site]:
+    """Return the layers that enlarge, by their class; pairs are next to each other."""
+    order = _running.leaves(model) if example is None else _running.executed(model, example)
     sites: dict[str, Site] = {}
     before: tuple[str, nn.Module] | None = None
-    for path, leaf in leaves:
+    for path, leaf in order:
         for site in _sites_of(path, leaf, before):
             sites.setdefault(site.path, site)
         if not isinstance(leaf, POINTWISE):
@@ -121,24 +114,12 @@ def _sites_of(path: str, leaf: nn.Module, before: tuple[str, nn.Module] | None) 
 
 def _own(path: str, leaf: Upsampler) -> Iterator[Site]:
     strides = (leaf.scale,) * leaf.spatial_dims
-    kinds = {TransposedConv: TRANSPOSED, PixelShuffle: SUB_PIXEL, NearestConv: RESIZE}
-    kind = kinds.get(type(leaf), type(leaf).__name__)
-    if leaf.scale > 1 and not leaf.needs_context:
-        yield Site(path, kind, leaf, strides, leaf.conv if type(leaf) in kinds else None)
-
-
-def _own_parameters(upsampler: Upsampler) -> Iterator[Parameter]:
-    owners = {
-        id(tensor): (module, name)
-        for module in upsampler.modules()
-        for name, tensor in module.named_parameters("", False)
-    }
-    for kernel in upsampler.kernels():
-        if kernel.layout.kind == "conv" or max(kernel.layout.strides) == 1 or id(kernel.weight) not in owners:
-            continue
-        owner, name = owners[id(kernel.weight)]
-        bias = "bias" if getattr(owner, "bias", None) is not None else ""
-        yield Parameter(owner, name, kernel.layout.kind, tuple(kernel.layout.strides), kernel.layout.groups, bias)
+    if leaf.scale == 1 or leaf.needs_context:
+        return
+    if leaf.enlarges_by in (TRANSPOSED, SUB_PIXEL, RESIZE) and not leaf.has_equal_gains:
+        yield Site(path, leaf.enlarges_by, leaf, strides, leaf.plain_convolution())
+    else:
+        yield Site(path, type(leaf).__name__, leaf, strides)
 
 
 def _nearest_factors(resize: Any, dims: int) -> tuple[int, ...]:
@@ -149,52 +130,20 @@ def _nearest_factors(resize: Any, dims: int) -> tuple[int, ...]:
     return tuple(int(factor) for factor in given) if whole else ()
 
 
-def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    stop = (Upsampler, *CONVOLUTIONS, *TRANSPOSED_CONVOLUTIONS)  # a parametrized convolution has children too
-    children = list(module.named_children())
-    if isinstance(module, stop) or not children:
-        yield path, module
-        return
-    for name, child in children:
-        yield from _leaves(child, f"{path}.{name}" if path else name)
-
-
-def _executed(model: nn.Module, example: Tensor) -> list[tuple[str, nn.Module]]:
-    """Return the leaves in the order of their calls, one that is called twice as often as it is called."""
-    order: list[tuple[str, nn.Module]] = []
-    handles = [
-        leaf.register_forward_pre_hook(lambda module, inputs, path=path: order.append((path, module)))
-        for path, leaf in _leaves(model, "")
-    ]
-    try:
-        outputs(model, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return order
-
-
-def before_the_first(model: nn.Module, example: Tensor) -> list[nn.Module]:
+def before_the_first(model: nn.Module, example: Any) -> list[nn.Module]:
     """Return the leaves of `model` that run before its first learned enlargement, and not after it."""
     sites = find(model, example)
-    order = _executed(model, example)
-    first = next((i for i, (path, _) in enumerate(order) if any(path == site.path for site in sites)), 0)
+    order = _running.executed(model, example)
+    first = next((i for i, (path, _) in enumerate(order) if any(_is_at(path, site.path) for site in sites)), 0)
     later = {id(leaf) for _, leaf in order[first:]}
     return [leaf for _, leaf in order[:first] if id(leaf) not in later]
 
 
-def outputs(model: nn.Module, inputs: Tensor, batch_size: int = 16) -> Tensor:
-    """Return what `model` makes of `inputs` in evaluation mode, without gradients; its mode stays as it was."""
-    modes = [(part, part.training) for part in model.modules()]
-    try:
-        with torch.no_grad():
-            return torch.cat([model.eval()(batch) for batch in inputs.split(batch_size)])
-    finally:
-        for part, mode in modes:
-            part.training = mode
+def _is_at(path: str, place: str) -> bool:
+    return path == place or not place or path.startswith(f"{place}.")
 
 
-def wanted(model: nn.Module, name: str, kinds: Sequence[str], example: Tensor | None = None) -> list[Site]:
+def wanted(model: nn.Module, name: str, kinds: Sequence[str], example: Any = None) -> list[Site]:
     """Return the sites of some kinds.
 
     Raises:
@@ -205,61 +154,65 @@ def wanted(model: nn.Module, name: str, kinds: Sequence[str], example: Tensor | 
     kinds = [kind for kind in kinds if kind in (TRANSPOSED, SUB_PIXEL, RESIZE)]
     if not chosen:
         got = ", ".join(f"{site.kind} at {site.path or 'the top'}" for site in sites) or type(model).__name__
-        raise checks.mismatch(name, f"a {' or a '.join(kinds)} of stride above 1", got, "see: checkerscope audit")
+        hint = "pass an example of its input" if example is None else "see: checkerscope audit"
+        raise checks.mismatch(name, f"a {' or a '.join(kinds)} of stride above 1", got, hint)
     return chosen
 
 
-def learned(model: nn.Module, name: str) -> list[Site]:
+def without_calls(model: nn.Module, name: str, example: Any = None) -> None:
+    """Check that every enlargement is a layer, which can be exchanged for another.
+
+    Raises:
+        ValueError: If some are calls in a `forward`: what is left makes a grid as before.
+    """
+    calls = [site.name for site in find(model, example) if site.call is not None]
+    if calls:
+        raise checks.mismatch(name, "layers to exchange", ", ".join(calls), "use equal_gain, or hold")
+
+
+def own_kinds(module: nn.Module) -> list[str]:
+    """Return the class names of the catalogue's upsamplers in `module` whose gains can differ."""
+    return [site.kind for site in find(module) if site.is_ours and site.parameters()]
+
+
+def learned(model: nn.Module, name: str, example: Any = None) -> list[Site]:
     """Return the sites with a kernel whose phase gains can differ.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or if there are others as well that no kernel can be changed for: what cures
+            some enlargements and not all leaves a grid, often a stronger one.
     """
-    sites = [site for site in find(model) if site.parameters()]
-    if not sites:
-        wanted(model, name, (TRANSPOSED, SUB_PIXEL, *(cls.__name__ for cls in EQUAL_ALREADY)))
+    sites = find(model, example)
+    curable = [site for site in sites if site.parameters()]
+    others = [site.name for site in sites if site.call is not None and not site.parameters()]
+    if others:
+        expected = "a parameter that is the kernel of every enlargement"
+        raise checks.mismatch(name, expected, ", ".join(others) + " without one", "use hold with places=output")
+    if not curable:
+        equal = [site.kind for site in sites if site.is_ours]
+        wanted(model, name, (TRANSPOSED, SUB_PIXEL, *equal), example)
         raise checks.mismatch(name, "a layer whose phase gains can differ", "equal gains by construction")
-    return sites
+    return curable
 
 
-def replaced(model: nn.Module, site: Site, new: nn.Module) -> nn.Module:
-    """Put `new` in the place of a site of `model`, its shuffle or resize included; return the model, changed."""
-    if isinstance(site.module, Upsampler):
-        new = Cured(site.module, new)
-    if site.partner:
-        _put(model, site.partner, nn.Identity())
-    return _put(model, site.path, new.train(site.module.training))
+def check_equal(model: nn.Module, name: str, example: Any) -> None:
+    """Check on an example that every kernel that enlarges has equal phase gains as it is used.
 
-
-def after(model: nn.Module, site: Site, layer: nn.Module) -> nn.Module:
-    """Put `layer` behind a site of `model`; return the model, changed."""
-    if site.kind == SUB_PIXEL and site.partner:
-        return _put(model, site.partner, nn.Sequential(model.get_submodule(site.partner), layer))
-    together = nn.Sequential(site.module, layer)
-    return _put(model, site.path, Cured(site.module, together) if isinstance(site.module, Upsampler) else together)
-
-
-def _put(model: nn.Module, path: str, new: nn.Module) -> nn.Module:
-    if not path:
-        return new
-    model.set_submodule(path, new)
-    return model
+    Raises:
+        ValueError: If one has not, because it is scaled per phase between the parameter and its use.
+    """
+    if example is None or isinstance(model, Upsampler):
+        return
+    for found in _followed(model, example):
+        if isinstance(found, str) or found.maker.kernel is None:
+            continue
+        coarse = found.maker.weight is not None and torch.finfo(found.maker.weight.dtype).eps > 1e-6
+        if found.gain_spread > (COARSE if coarse else TOLERANCE):
+            got = f"phase gains that still differ by {found.gain_spread:.0%}"
+            where = f"{name}: {found.place.path or found.place.function}"
+            raise checks.mismatch(where, "a kernel that is used as it is", got, "use hold with places=output")
 
 
 def period(sites: Sequence[Site]) -> tuple[int, ...]:
     """Return the product of the strides of a chain of sites, per axis."""
     return tuple(prod(factors) for factors in itertools.zip_longest(*(site.strides for site in sites), fillvalue=1))
-
-
-def first_channels(module: nn.Module, name: str) -> tuple[int, int]:
-    """Return the input channels and spatial axes of the first layer that has a kernel.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    for _, leaf in _leaves(module, ""):
-        if isinstance(leaf, Upsampler):
-            return leaf.in_channels, leaf.spatial_dims
-        if isinstance(leaf, CONVOLUTIONS + TRANSPOSED_CONVOLUTIONS):
-            return leaf.in_channels, len(leaf.kernel_size)
-    raise checks.mismatch(name, "a convolution to read the input's channels from", type(module).__name__, "pass inputs")

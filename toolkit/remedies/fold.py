@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from checkerscope.toolkit import checks, parametrizations
-from checkerscope.toolkit.contracts.upsampler import Upsampler, convolution, transposed_convolution
+from checkerscope.toolkit.contracts.upsampler import Upsampler
 from checkerscope.toolkit.remedies._kernels import from_site, to_transposed
-from checkerscope.toolkit.remedies._layers import Cured, PhaseAffine, Shuffle, replication_pad
-from checkerscope.toolkit.remedies._sites import SUB_PIXEL, Site
-from checkerscope.toolkit.upsamplers.bilinear_conv import BilinearConv
-from checkerscope.toolkit.upsamplers.equal_gain_pixel_shuffle import EqualGainPixelShuffle
-from checkerscope.toolkit.upsamplers.equal_gain_transposed_conv import EqualGainTransposedConv
-from checkerscope.toolkit.upsamplers.nearest_conv import NearestConv
-from checkerscope.toolkit.upsamplers.pixel_shuffle import PixelShuffle
-from checkerscope.toolkit.upsamplers.transposed_conv import TransposedConv
+from checkerscope.toolkit.remedies._layers import Behind, Cured, PhaseAffine, Shuffle
+from checkerscope.toolkit.remedies._site import RESIZE, SUB_PIXEL, TRANSPOSED, Site
 
 LABEL = "Fold"
 SOURCE = "this study"
@@ -60,74 +52,32 @@ def _plain(module: nn.Module) -> nn.Module:
         raise checks.mismatch("fold", "layers with a form in plain torch", "a shuffle of one or three axes")
     for name, child in list(module.named_children()):
         plain = _plain(child)
+        if isinstance(plain, Behind) and isinstance(module, nn.Sequential):
+            plain = nn.Sequential(*plain).train(plain.training)  # nobody there reads its attributes
         if plain is not child:
             setattr(module, name, plain)
     return module
 
 
 def _layers_of(upsampler: Upsampler) -> nn.Module:
-    conv: Any = getattr(upsampler, "conv", None)
     if isinstance(upsampler, Cured):
         return upsampler.inner
-    if isinstance(upsampler, TransposedConv):
+    if not upsampler.enlarges_by:
+        name = type(upsampler).__module__.rpartition(".")[2]
+        raise checks.mismatch(
+            "fold", "upsamplers with a form in plain torch layers, border included", name, "replace it"
+        )
+    conv, dims = upsampler.plain_convolution(), upsampler.spatial_dims
+    if upsampler.enlarges_by == TRANSPOSED:
         return conv
-    if isinstance(upsampler, NearestConv | BilinearConv):
-        mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[upsampler.spatial_dims]
-        mode = "nearest" if isinstance(upsampler, NearestConv) else mode
-        return nn.Sequential(nn.Upsample(scale_factor=upsampler.scale, mode=mode), conv)
-    if isinstance(upsampler, PixelShuffle):
-        return _sub_pixel(conv, upsampler)
-    if isinstance(upsampler, EqualGainPixelShuffle):
-        return _sub_pixel(_equal_sub_pixel(upsampler), upsampler)
-    if isinstance(upsampler, EqualGainTransposedConv):
-        return _equal_transposed(upsampler)
-    name = type(upsampler).__module__.rpartition(".")[2]
-    raise checks.mismatch("fold", "upsamplers with a form in plain torch layers, border included", name, "replace it")
-
-
-def _sub_pixel(conv: Any, upsampler: Upsampler) -> nn.Module:
-    if upsampler.spatial_dims == 2:
-        return nn.Sequential(conv, nn.PixelShuffle(upsampler.scale))
-    # torch has no shuffle of one or three axes
-    strides = (upsampler.scale,) * upsampler.spatial_dims
-    return from_site(Site("", SUB_PIXEL, conv, strides, conv), "fold", to_transposed)
-
-
-def _equal_sub_pixel(upsampler: EqualGainPixelShuffle) -> nn.Module:
-    free, phases = upsampler.conv, upsampler.scale**upsampler.spatial_dims
-    conv: Any = nn.utils.skip_init(
-        convolution(upsampler.spatial_dims),
-        *(free.in_channels, free.out_channels, free.kernel_size),
-        padding=tuple(k // 2 for k in free.kernel_size),
-        bias=upsampler.bias is not None,
-        padding_mode=upsampler.border,
-        dtype=free.weight.dtype,
-        device=free.weight.device,
-    )
-    with torch.no_grad():
-        conv.weight.copy_(upsampler.effective_weight())
-        if upsampler.bias is not None:
-            conv.bias.copy_(upsampler.bias.repeat_interleave(phases))
-    return conv
-
-
-def _equal_transposed(upsampler: EqualGainTransposedConv) -> nn.Module:
-    free, dims, s = upsampler.conv, upsampler.spatial_dims, upsampler.scale
-    reach = -(-upsampler.padding // s) if upsampler.border == "replicate" else 0
-    conv: Any = nn.utils.skip_init(
-        transposed_convolution(dims),
-        *(free.in_channels, free.out_channels, free.kernel_size, s),
-        padding=upsampler.padding + s * reach,
-        output_padding=upsampler.output_padding,
-        bias=free.bias is not None,
-        dtype=free.weight.dtype,
-        device=free.weight.device,
-    )
-    with torch.no_grad():
-        conv.weight.copy_(upsampler.effective_weight())
-        if free.bias is not None:
-            conv.bias.copy_(free.bias)
-    return nn.Sequential(replication_pad(reach, dims), conv) if reach else conv
+    if upsampler.enlarges_by == SUB_PIXEL:
+        if dims == 2:
+            return nn.Sequential(conv, nn.PixelShuffle(upsampler.scale))
+        # torch has no shuffle of one or three axes
+        return from_site(Site("", SUB_PIXEL, conv, (upsampler.scale,) * dims, conv), "fold", to_transposed)
+    linear = {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]
+    mode = "nearest" if upsampler.enlarges_by == RESIZE else linear
+    return nn.Sequential(nn.Upsample(scale_factor=upsampler.scale, mode=mode), conv)
 
 
 def _unshuffled(layer: PhaseAffine) -> nn.Module:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from checkerscope.toolkit.remedies import _kernels, _sites
-from checkerscope.toolkit.remedies._sites import RESIZE
+from checkerscope.toolkit import parametrizations
+from checkerscope.toolkit.remedies import _exchange, _kernels, _sites
+from checkerscope.toolkit.remedies._site import RESIZE
 
 LABEL = "Nearest + conv as transposed conv"
 SOURCE = "Odena 2016's resize-convolution, merged"
@@ -28,8 +29,8 @@ def apply(module: nn.Module) -> nn.Module:
     Raises:
         ValueError: If there is no such layer, or one has another output size than stride times its input.
     """
-    cured = _sites.copied(module, "nearest_to_transposed")
+    cured = parametrizations.copied(module, "nearest_to_transposed")
     for site in _sites.wanted(cured, "nearest_to_transposed", (RESIZE,)):
         new = _kernels.from_site(site, "nearest_to_transposed", _kernels.to_transposed)
-        cured = _sites.replaced(cured, site, new)
+        cured = _exchange.replaced(cured, site, new)
     return cured

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from checkerscope.toolkit import checks
+from checkerscope.toolkit import checks, parametrizations
 from checkerscope.toolkit.contracts.upsampler import Upsampler
-from checkerscope.toolkit.remedies import _sites
+from checkerscope.toolkit.remedies import _running, _sites
 from checkerscope.toolkit.remedies._layers import Cured, PhaseAffine
 
 LABEL = "Gain and offset per phase"
@@ -48,10 +48,10 @@ def apply(
     """
     if inputs is None:
         raise checks.mismatch("phase_affine: inputs", "images (N, C, *spatial) to fit to", "none", "pass inputs")
-    cured = _sites.copied(module, "phase_affine")
+    cured = parametrizations.copied(module, "phase_affine")
     found = _sites.wanted(cured, "phase_affine", [site.kind for site in _sites.find(cured)] or APPLIES_TO)
     target = inputs if targets is None else targets
-    output = _sites.outputs(cured, inputs)
+    output = _running.outputs(cured, inputs)
     checks.shape("phase_affine: targets", target, tuple(output.shape))
     sides = (period,) * (output.dim() - 2) if period is not None else _sites.period(found)
     gain, offset = fit(output, target, [checks.integer("phase_affine: period", side) for side in sides])

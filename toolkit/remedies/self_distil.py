@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from checkerscope.toolkit import checks
 from checkerscope.toolkit.images import dead_leaves
-from checkerscope.toolkit.remedies import _sites, equal_gain
-from checkerscope.toolkit.remedies._sites import outputs
+from checkerscope.toolkit.remedies import _running, _sites, equal_gain
+from checkerscope.toolkit.remedies._running import outputs
 from checkerscope.toolkit.training import loop
 from checkerscope.toolkit.training.engine import Recipe
 
@@ -31,6 +32,7 @@ def apply(
     size: int = 64,
     seed: int = 0,
     inputs: Tensor | None = None,
+    example: Any = None,
 ) -> nn.Module:
     """Return a copy of `module` with equal phase gains that gives the module's own outputs again, less their grid.
 
@@ -49,14 +51,19 @@ def apply(
         size: Their side in pixels.
         seed: Of the images and of their order.
         inputs: What to fit on, (N, C, *spatial), instead of procedural images.
+        example: Of the module's input, with which calls are found; by default one of `inputs`, or a flat map that
+            fits the first layer.
 
     Raises:
         ValueError: As `equal_gain`, or if procedural images do not fit the module.
     """
-    _sites.learned(module, "self_distil")
+    if example is None and inputs is not None:
+        example = inputs[:1]
+    example = _running.example_of(module, example)
+    _sites.learned(module, "self_distil", example)
     if inputs is None:
         inputs = _procedural(module, images=images, size=size, seed=seed)
-    cured = equal_gain.apply(module, order=order, keep=True)
+    cured = equal_gain.apply(module, order=order, keep=True, example=example)
     if checks.integer("self_distil: steps", steps, minimum=0):
         targets = without_grid(outputs(module, inputs), _sites.period(_sites.find(module, inputs[:1])))
         precision = "float64" if inputs.dtype == torch.float64 else "float32"
@@ -67,7 +74,7 @@ def apply(
 
 
 def _procedural(module: nn.Module, *, images: int, size: int, seed: int) -> Tensor:
-    channels, dims = _sites.first_channels(module, "self_distil: inputs")
+    channels, dims = _running.first_channels(module, "self_distil: inputs")
     if dims != 2 or channels not in (1, 3):
         got = f"{channels} channels on {dims} axes"
         raise checks.mismatch("self_distil: inputs", "a module of images with 1 or 3 channels", got, "pass inputs")

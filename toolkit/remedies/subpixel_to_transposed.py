@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from checkerscope.toolkit.remedies import _kernels, _sites
-from checkerscope.toolkit.remedies._sites import SUB_PIXEL
+from checkerscope.toolkit import parametrizations
+from checkerscope.toolkit.remedies import _exchange, _kernels, _sites
+from checkerscope.toolkit.remedies._site import SUB_PIXEL
 
 LABEL = "Sub-pixel as transposed conv"
 SOURCE = "Shi 2016, arXiv:1609.07009"
@@ -28,8 +29,8 @@ def apply(module: nn.Module) -> nn.Module:
     Raises:
         ValueError: If there is no such layer, or one has another output size than stride times its input.
     """
-    cured = _sites.copied(module, "subpixel_to_transposed")
+    cured = parametrizations.copied(module, "subpixel_to_transposed")
     for site in _sites.wanted(cured, "subpixel_to_transposed", (SUB_PIXEL,)):
         new = _kernels.from_site(site, "subpixel_to_transposed", _kernels.to_transposed)
-        cured = _sites.replaced(cured, site, new)
+        cured = _exchange.replaced(cured, site, new)
     return cured

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from checkerscope.toolkit import checks
-from checkerscope.toolkit.remedies import _kernels, _sites
+from checkerscope.toolkit import checks, parametrizations
+from checkerscope.toolkit.remedies import _exchange, _kernels, _sites
 from checkerscope.toolkit.remedies._kernels import Taps
-from checkerscope.toolkit.remedies._sites import TRANSPOSED
+from checkerscope.toolkit.remedies._site import TRANSPOSED
 
 LABEL = "Transposed conv as nearest + conv"
 SOURCE = "Odena 2016's resize-convolution, taken apart"
@@ -33,11 +33,11 @@ def apply(module: nn.Module) -> nn.Module:
     Raises:
         ValueError: If there is no such layer, or a kernel is no convolution of s ones with another.
     """
-    cured = _sites.copied(module, "transposed_to_nearest")
+    cured = parametrizations.copied(module, "transposed_to_nearest")
     for site in _sites.wanted(cured, "transposed_to_nearest", (TRANSPOSED,)):
         where = f"transposed_to_nearest: {site.path or site.kind}"
         new = _kernels.from_site(site, "transposed_to_nearest", lambda taps, where=where: _exact(taps, where))
-        cured = _sites.replaced(cured, site, new)
+        cured = _exchange.replaced(cured, site, new)
     return cured
 
 

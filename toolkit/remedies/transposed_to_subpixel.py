@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from checkerscope.toolkit.remedies import _kernels, _sites
-from checkerscope.toolkit.remedies._sites import TRANSPOSED
+from checkerscope.toolkit import parametrizations
+from checkerscope.toolkit.remedies import _exchange, _kernels, _sites
+from checkerscope.toolkit.remedies._site import TRANSPOSED
 
 LABEL = "Transposed conv as sub-pixel"
 SOURCE = "Shi 2016, arXiv:1609.07009"
@@ -27,8 +28,8 @@ def apply(module: nn.Module) -> nn.Module:
     Raises:
         ValueError: If there is no such layer, or one has another output size than stride times its input.
     """
-    cured = _sites.copied(module, "transposed_to_subpixel")
+    cured = parametrizations.copied(module, "transposed_to_subpixel")
     for site in _sites.wanted(cured, "transposed_to_subpixel", (TRANSPOSED,)):
         new = _kernels.from_site(site, "transposed_to_subpixel", _kernels.to_sub_pixel)
-        cured = _sites.replaced(cured, site, new)
+        cured = _exchange.replaced(cured, site, new)
     return cured

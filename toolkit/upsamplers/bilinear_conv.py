@@ -24,6 +24,7 @@ class BilinearConv(Upsampler):
     linear = True
     convex = False
     layouts = ("conv",)
+    enlarges_by = "linear resize and convolution"
 
     def __init__(
         self,

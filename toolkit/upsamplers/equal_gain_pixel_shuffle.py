@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,6 +32,8 @@ class EqualGainPixelShuffle(Upsampler):
     linear = True
     convex = False
     layouts = ("sub_pixel",)
+    enlarges_by = "sub-pixel shuffle"
+    has_equal_gains = True
 
     def __init__(
         self,
@@ -76,3 +79,20 @@ class EqualGainPixelShuffle(Upsampler):
     def kernels(self) -> Iterator[Kernel]:
         """Yield the free kernel, with the one bias per channel."""
         yield Kernel(self.conv.weight, Layout("sub_pixel", (self.scale,) * self.spatial_dims), self.bias)
+
+    def plain_convolution(self) -> nn.Module:
+        """Return the convolution with the projected kernel and the bias of every phase."""
+        conv: nn.Conv2d = nn.utils.skip_init(
+            convolution(self.spatial_dims),
+            *(self.in_channels, self.conv.out_channels, self.conv.kernel_size),
+            padding=tuple(k // 2 for k in self.conv.kernel_size),
+            bias=self.bias is not None,
+            padding_mode=self.border,
+            dtype=self.conv.weight.dtype,
+            device=self.conv.weight.device,
+        )
+        with torch.no_grad():
+            conv.weight.copy_(self.effective_weight())
+            if conv.bias is not None and self.bias is not None:
+                conv.bias.copy_(self.bias.repeat_interleave(self.scale**self.spatial_dims))
+        return conv

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkerscope.toolkit import checks, filters
@@ -15,6 +16,7 @@ from checkerscope.toolkit.contracts.upsampler import (
     TransposedModule,
     Upsampler,
     exact_padding,
+    replication_pad,
     transposed_convolution,
 )
 from checkerscope.toolkit.filters import equal_gain_projection
@@ -39,6 +41,8 @@ class EqualGainTransposedConv(Upsampler):
     linear = True
     convex = False
     layouts = ("transposed",)
+    enlarges_by = "transposed convolution"
+    has_equal_gains = True
 
     def __init__(
         self,
@@ -69,7 +73,7 @@ class EqualGainTransposedConv(Upsampler):
 
     def upsample(self, x: Tensor, context: Context | None) -> Tensor:
         """Return the transposed convolution with the projected kernel."""
-        reach = -(-self.padding // self.scale) if self.border == "replicate" else 0
+        reach = self._reach
         if reach:
             x = F.pad(x, (reach,) * (2 * self.spatial_dims), mode="replicate")
         crop = self.padding + self.scale * reach
@@ -79,3 +83,24 @@ class EqualGainTransposedConv(Upsampler):
     def kernels(self) -> Iterator[Kernel]:
         """Yield the free kernel."""
         yield Kernel(self.conv.weight, Layout("transposed", (self.scale,) * self.spatial_dims), self.conv.bias)
+
+    @property
+    def _reach(self) -> int:
+        return -(-self.padding // self.scale) if self.border == "replicate" else 0
+
+    def plain_convolution(self) -> nn.Module:
+        """Return the transposed convolution with the projected kernel, behind the padding that a border needs."""
+        conv: nn.ConvTranspose2d = nn.utils.skip_init(
+            transposed_convolution(self.spatial_dims),
+            *(self.in_channels, self.out_channels, self.conv.kernel_size, self.scale),
+            padding=self.padding + self.scale * self._reach,
+            output_padding=self.output_padding,
+            bias=self.conv.bias is not None,
+            dtype=self.conv.weight.dtype,
+            device=self.conv.weight.device,
+        )
+        with torch.no_grad():
+            conv.weight.copy_(self.effective_weight())
+            if conv.bias is not None and self.conv.bias is not None:
+                conv.bias.copy_(self.conv.bias)
+        return nn.Sequential(replication_pad(self._reach, self.spatial_dims), conv) if self._reach else conv

@@ -30,6 +30,7 @@ class NearestConv(Upsampler):
     linear = True
     convex = False
     layouts = ("conv",)
+    enlarges_by = "nearest resize and convolution"
 
     def __init__(
         self,

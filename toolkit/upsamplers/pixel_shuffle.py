@@ -26,6 +26,7 @@ class PixelShuffle(Upsampler):
     linear = True
     convex = False
     layouts = ("sub_pixel",)
+    enlarges_by = "sub-pixel shuffle"
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class PixelShuffleBlur(Upsampler):
     linear = True
     convex = False
     layouts = ("sub_pixel",)
+    has_equal_gains = True
 
     def __init__(
         self,

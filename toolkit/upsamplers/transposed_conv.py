@@ -37,6 +37,7 @@ class TransposedConv(Upsampler):
     linear = True
     convex = False
     layouts = ("transposed",)
+    enlarges_by = "transposed convolution"
 
     def __init__(
         self,
