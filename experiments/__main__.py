@@ -43,7 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes the end of any file for Ctrl-D
+            raise error.__cause__ from None
         return _stopped(signal.SIGINT)
     except Stopped as stopped:
         return _stopped(stopped.number)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -105,14 +103,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(["measure", *options, "--workers", "0"]) == 0
     assert run(["collect", *options]) == 0
     return folder / "results"
-
-
-@pytest.fixture(scope="session")
-def dead_process() -> int:
-    """Number of a process that has ended."""
-    done = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    done.wait()
-    return done.pid
 
 
 @pytest.fixture

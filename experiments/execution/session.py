@@ -19,7 +19,7 @@ from checkerscope.experiments.cli import terminal
 from checkerscope.experiments.execution import consistency, progress
 from checkerscope.experiments.execution.progress import Progress
 from checkerscope.experiments.store import verify
-from checkerscope.experiments.store.runs import Store, recall, remember
+from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.study import config
 from checkerscope.experiments.study.grid import Grid, Run
 from checkerscope.experiments.study.shard import Shard
@@ -64,7 +64,7 @@ class Session:
         """
         study = config.read(path, overrides)
         store = Store(results, study.study.name)
-        recall(store)
+        store.recall()
         return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard), strict)
 
     @property
@@ -218,7 +218,7 @@ class Session:
     def progress(self) -> Progress:
         """Return how much of the study is there."""
         state = progress.progress(self.grid, self.store)
-        remember(self.store)
+        self.store.remember()
         return state
 
     def status_line(self, state: Progress | None = None) -> str:

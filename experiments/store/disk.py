@@ -1,11 +1,11 @@
-"""The only file that changes the disk: six functions, so that every fault of a disk can be tried on each of them."""
+"""The only file that changes the disk: seven functions, so that every fault of a disk can be tried on each of them."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
-import hashlib
 import os
 import shutil
 import stat
@@ -14,6 +14,9 @@ from pathlib import Path
 
 #: What a lock that somebody else holds looks like; any other error means that the file system has no locks.
 HELD = (BlockingIOError, PermissionError)
+#: Names that are tried for a temporary file: each is drawn from 64 bits, so that a second try is rare already.
+TRIES = 100
+TEMPORARY = ".tmp-"
 
 
 class NoLocks(Exception):
@@ -21,36 +24,66 @@ class NoLocks(Exception):
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put `data` under `path` so that a reader sees the old file or the whole new one, whenever the power fails."""
+    """Put `data` under `path` so that a reader sees the old file or the whole new one, whenever the power fails.
+
+    A link under that name is replaced; what it leads to is left alone.
+    """
     make_folder(path.parent)
-    for orphan in path.parent.glob(f".tmp-*-{glob.escape(path.name)}"):
-        if _alive(orphan.name) is False:
-            remove(orphan)
-    temporary = path.with_name(f".tmp-{owner()}-{path.name}")
+    _remove_orphans(path)
     try:
-        write_here(temporary, data)
-        move(temporary, path)
-    except BaseException as error:
-        remove(temporary)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None  # the name that people know
+        temporary, descriptor = _temporary(path)
+        try:
+            _fill(descriptor, data)
+            move(temporary, path)
+        except BaseException:
+            remove(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # the name that people know
         raise
     sync_folder(path.parent)
 
 
 def write_here(path: Path, data: bytes) -> None:
-    """Write a file in place and wait until its bytes are safe; only for names that nobody reads yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    """Write a new file in place and wait until its bytes are safe; only for names that nobody reads yet.
+
+    Raises:
+        FileExistsError: If the name is taken, be it by a link: nothing is ever written through one.
+    """
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        descriptor = _create(path)
+        try:
+            _fill(descriptor, data)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         error.filename = str(path)  # these calls know only a number
         raise
-    finally:
-        os.close(descriptor)
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+
+
+def probe(folder: Path) -> None:
+    """Make a file in a folder and remove it again.
+
+    Raises:
+        OSError: If nothing can be written there.
+    """
+    _remove_orphans(folder / "probe")
+    temporary, descriptor = _temporary(folder / "probe")
+    os.close(descriptor)
+    remove(temporary)
 
 
 def make_folder(path: Path) -> None:
@@ -86,6 +119,72 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+# temporary files: whoever writes one holds a lock on it, which dies with its process on whatever machine
+
+
+def fresh_name() -> str:
+    """Return a name that nobody can guess."""
+    return os.urandom(8).hex()
+
+
+def _temporary(path: Path) -> tuple[Path, int]:
+    """Return a new file beside `path`, its descriptor, and with it the lock that says that it is being written."""
+    for _ in range(TRIES):
+        temporary = path.with_name(f"{TEMPORARY}{fresh_name()}-{path.name}")
+        try:
+            descriptor = _create(temporary)
+        except FileExistsError:
+            continue
+        with contextlib.suppress(OSError):  # taken for an orphan just now, or no locks here: then nothing is removed
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)
+    raise FileExistsError(errno.EEXIST, f"none of {TRIES} new names was free")
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what dead processes left when they were about to put something under `path`."""
+    for orphan in path.parent.glob(f"{TEMPORARY}*-{glob.escape(path.name)}"):
+        # removed under the lock: whoever made it just now finds it gone before it is used, and makes another
+        with _lock(orphan, os.O_RDWR, fcntl.LOCK_EX) as is_orphan:
+            if is_orphan:
+                remove(orphan)
+
+
+def is_written(path: Path) -> bool:
+    """Return whether a living process, of this machine or another one, writes a temporary file."""
+    with _lock(path, os.O_RDONLY, fcntl.LOCK_SH) as is_orphan:
+        return is_orphan is False
+
+
+@contextlib.contextmanager
+def _lock(path: Path, flags: int, how: int) -> Iterator[bool | None]:
+    """Lock a temporary file; yields False where its writer holds it, None where nobody can know."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # gone, or a link
+        yield None
+        return
+    try:
+        yield _flocked(descriptor, how) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    finally:
+        os.close(descriptor)
+
+
+def _flocked(descriptor: int, how: int) -> bool | None:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except HELD:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+# runs: one byte of one file each
+
+
 @contextlib.contextmanager
 def locked(path: Path, byte: int) -> Iterator[bool]:
     """Hold one byte of a lock file; yields False where another process holds it.
@@ -97,8 +196,10 @@ def locked(path: Path, byte: int) -> Iterator[bool]:
         NoLocks: If the file system has none, or the file cannot be opened or is none: a pipe would be waited for.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
     except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise NoLocks("expected a file, got a link; delete it and run again") from None
         raise NoLocks(f"cannot be locked ({error.strerror})") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -116,29 +217,4 @@ def _took(descriptor: int, byte: int) -> bool:
         return False
     except OSError as error:
         raise NoLocks(f"cannot be locked ({error.strerror}); put --results on a file system with locks") from None
-    return True
-
-
-def owner() -> str:
-    """Return a name for this process that no other one has at this time, on any machine that shares the disk."""
-    return f"{hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]}-{os.getpid()}"
-
-
-def is_written(name: str) -> bool:
-    """Return whether a living process of this machine writes the temporary file `.tmp-<machine>-<pid>-...`."""
-    return _alive(name) is True
-
-
-def _alive(name: str) -> bool | None:
-    """Return whether the process that wrote a temporary file lives; None of other machines', where nobody knows."""
-    machine, _, rest = name.removeprefix(".tmp-").partition("-")
-    pid = rest.partition("-")[0]
-    if machine != owner().partition("-")[0] or not pid.isdecimal():
-        return None
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError, ValueError):
-        return None
     return True

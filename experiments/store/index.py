@@ -1,4 +1,4 @@
-"""What was found when a run's files were hashed; good for as long as none of them is touched.
+"""What was found when the files of runs were hashed; good for as long as none of them is touched.
 
 Hashing every weight of a million runs takes hours of disk, for a question as short as `status`. A file that was not
 touched (same name, size, inode, modification and change time, none of which a write leaves alone) is as it was found,
@@ -18,7 +18,7 @@ WORTHWHILE = 1000
 NOTE = "index"
 
 
-class Finding(NamedTuple):
+class Inspection(NamedTuple):
     """What is wrong with a run's folder (nothing, if it is intact), and what its manifest says."""
 
     stamp: str
@@ -27,18 +27,29 @@ class Finding(NamedTuple):
     format: Any
 
 
-class Findings(dict[str, Finding]):
-    """Findings by run, in little memory: there may be a million."""
+class Index(dict[str, Inspection]):
+    """Inspections by run, in little memory: there may be a million."""
 
-    #: How many were not recalled but found by this process.
+    #: How many were made by this process.
     fresh = 0
 
     def add(self, run: str, stamp: str, found: tuple[list[str], dict[str, Any]]) -> None:
         """Put down the problems and the manifest of a run that was hashed just now."""
         problems, manifest = found
         status = sys.intern(str(manifest.get("status", "")))
-        self[run] = Finding(stamp, tuple(problems), status, manifest.get("format"))
+        self[run] = Inspection(stamp, tuple(problems), status, manifest.get("format"))
         self.fresh += 1
+
+    def to_note(self) -> dict[str, list[Any]]:
+        """Return what is worth keeping for the next command: the intact runs."""
+        return {run: [each.stamp, each.status, each.format] for run, each in self.items() if not each.problems}
+
+    def recall(self, note: Any) -> None:
+        """Start from what an earlier command kept; whatever else it is, is passed over."""
+        for run, kept in note.items() if isinstance(note, dict) else ():
+            if isinstance(kept, list) and len(kept) == 3:
+                stamp, status, form = kept
+                self[run] = Inspection(str(stamp), (), sys.intern(str(status)), form)
 
 
 def look(folder: Path) -> tuple[list[str], str]:

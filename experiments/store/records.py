@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ import pandas as pd
 from checkerscope.analysis.records import Records
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store import disk, manifest, seals
-from checkerscope.experiments.store.manifest import PLAIN_NAME
+from checkerscope.experiments.store.manifest import LINK, PLAIN_NAME
 
+MANIFEST = "manifest.json"
 #: Has pandas read every digit of a number; from 3.1 on it always does, and warns of being asked to.
 EXACT: dict[str, Any] = (
     {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
@@ -24,7 +25,13 @@ EXACT: dict[str, Any] = (
 
 
 def save_records(records: Records, folder: Path) -> None:
-    """Write records as CSV files, one NPZ and one JSON; the manifest is written last, and what it drops goes then."""
+    """Write records as CSV files, one NPZ and one JSON; the manifest is written last, and what it drops goes then.
+
+    Raises:
+        StoreError: If the folder is a link.
+    """
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: {LINK}")
     before: set[str] = set()
     with contextlib.suppress(StoreError):
         before = set(read_manifest(folder))
@@ -36,7 +43,8 @@ def save_records(records: Records, folder: Path) -> None:
         contents["arrays.npz"] = seals.npz(records.arrays)
     for name, data in contents.items():
         disk.write(folder / name, data)
-    disk.write(folder / "manifest.json", seals.sealed({name: seals.digest(d) for name, d in contents.items()}))
+    entries = {name: {"sha256": seals.digest(data), "size": len(data)} for name, data in contents.items()}
+    disk.write(folder / MANIFEST, seals.sealed(entries))
     for name in before - set(contents):
         disk.remove(folder / name)
 
@@ -48,27 +56,44 @@ def load_records(folder: Path) -> Records:
         StoreError: If a file is missing, its hash differs from the manifest, or it is not what `save_records` writes.
     """
     contents = {}
-    for name, expected in read_manifest(folder).items():
-        contents[name] = manifest.read(folder / name)
-        if seals.digest(contents[name]) != expected:
+    for name, entry in read_manifest(folder).items():
+        contents[name] = manifest.read(folder / name, entry.size)
+        if seals.digest(contents[name]) != entry.sha256:
             raise StoreError(f"{folder / name}: its SHA-256 differs from manifest.json; collect again")
     try:
         return _parse(contents)
-    except (TypeError, KeyError, ValueError, RecursionError) as error:  # whole, and yet not what `save_records` writes
+    except (TypeError, KeyError, ValueError, RecursionError, MemoryError) as error:  # whole, and yet none of ours
         raise StoreError(f"{folder}: no records ({type(error).__name__}: {error}); collect again") from None
 
 
-def read_manifest(folder: Path) -> dict[str, str]:
-    """Return the digests of a folder of records, by file name.
+class Entry(NamedTuple):
+    """What a manifest says of one file; version 0.1.0 kept no sizes."""
+
+    sha256: str
+    size: int | None
+
+
+def read_manifest(folder: Path) -> dict[str, Entry]:
+    """Return what the manifest of a folder of records says, by file name.
 
     Raises:
         StoreError: If there are none, they are damaged, or a name would lead out of the folder.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     found = manifest.unsealed(path)
-    if not isinstance(found, dict) or not all(PLAIN_NAME.fullmatch(name) for name in found):
+    entries = {name: _entry(said) for name, said in found.items()} if isinstance(found, dict) else {"": None}
+    if not all(entry and PLAIN_NAME.fullmatch(name) for name, entry in entries.items()):
         raise StoreError(f"{path}: expected plain file names and digests, got {str(found)[:80]!r}; collect again")
-    return found
+    return {name: entry for name, entry in entries.items() if entry}
+
+
+def _entry(said: Any) -> Entry | None:
+    match said:
+        case str():
+            return Entry(said, None)
+        case {"sha256": str(sha256), "size": int(size)}:
+            return Entry(sha256, size)
+    return None
 
 
 def _parse(contents: Mapping[str, bytes]) -> Records:

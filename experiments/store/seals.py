@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=True) + "\n").encode()
 
 
+#: Largest sum of the unpacked sizes in an archive, in bytes: a megabyte of zeros is a kilobyte packed.
+MOST_ARRAYS = 2**34
 #: What `sealed` writes. Reading it back takes no second encoding, which would be most of the time of a large study.
 SEALED = re.compile(rb'\{\n "body": (.*),\n "sha256": "([0-9a-f]{64})"\n\}\n', re.DOTALL)
 
@@ -64,6 +67,29 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read_npz(data: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of an NPZ archive, never unpickling."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+    """Return the arrays of an NPZ archive, never unpickling.
+
+    Raises:
+        ValueError: If it is none, is encrypted or damaged, or holds more than `MOST_ARRAYS` bytes.
+
+    >>> read_npz(b"")
+    Traceback (most recent call last):
+    ...
+    ValueError: no archive of arrays (BadZipFile: File is not a zip file)
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:  # np.load would take a bare array, or a pickle
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MOST_ARRAYS:
+            raise ValueError(f"{unpacked} bytes unpacked, more than {MOST_ARRAYS}")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: _array(archive[key]) for key in archive.files}
+    except Exception as error:  # zipfile, zlib and numpy each raise a dozen kinds on bytes that nobody wrote
+        raise ValueError(f"no archive of arrays ({type(error).__name__}: {error})".splitlines()[0][:300]) from error
+
+
+def _array(found: Any) -> np.ndarray:
+    """Return a member of an archive if it is an array: of others numpy gives the bytes."""
+    if not isinstance(found, np.ndarray):
+        raise TypeError("a member is no array")
+    return found

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store import disk
-from checkerscope.experiments.store.manifest import BESIDE, MANIFEST, read, unsealed
+from checkerscope.experiments.store.checkpoints import CHECKPOINT, read_checkpoint
+from checkerscope.experiments.store.manifest import BESIDE, LINK, MANIFEST
 from checkerscope.experiments.store.records import load_records, read_manifest
-from checkerscope.experiments.store.runs import PROBE, RUN_ID, Store
-from checkerscope.experiments.store.seals import digest
+from checkerscope.experiments.store.runs import RUN_ID, Store
 
 #: What is checked, and what is wrong with it ("" for nothing).
-Finding = tuple[Path, str]
-#: The folders of a study, and the file that its locks are taken on.
-FOLDERS, LOCK = ("runs", "work", "measures", "records"), "lock"
+Check = tuple[Path, str]
+#: Folders of a run under way, which the next start removes: it was about to be committed, and what it replaced.
+STAGED = re.compile(r"(commit|replaced)-[0-9a-f-]+")
+#: The folders of a study, those that are made of them or tell of the work, and the file that locks are taken on.
+FOLDERS, LOCK = ("runs", "work", "measures", "records", "report", "slurm"), "lock"
 
 
 def verify_folder(folder: Path) -> tuple[int, list[str]]:
@@ -31,7 +34,7 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
     studies = [path for path in (folder, *_inside(folder)) if _is_study(path)]
     if not studies:
         return 0, [f"{folder}: no study here"]
-    return _count(finding for study in studies for finding in _study(Store(study.parent, study.name)))
+    return _count(check for study in studies for check in _study(Store(study.parent, study.name)))
 
 
 def damage(store: Store) -> list[str]:
@@ -45,10 +48,10 @@ def _is_study(folder: Path) -> bool:
     return any((folder / name).is_dir() for name in ("runs", "work", "measures"))
 
 
-def _count(findings: Iterator[Finding]) -> tuple[int, list[str]]:
+def _count(checks: Iterator[Check]) -> tuple[int, list[str]]:
     checked, problems, folder, seen = 0, [], None, set[Path]()
-    for path, line in findings:
-        if path.parent != folder:  # the findings of one file come one after the other: no need to keep the others
+    for path, line in checks:
+        if path.parent != folder:  # the checks of one file come one after the other: no need to keep the others
             folder, seen = path.parent, set()
         checked += path not in seen
         seen.add(path)
@@ -57,7 +60,7 @@ def _count(findings: Iterator[Finding]) -> tuple[int, list[str]]:
     return checked, problems
 
 
-def _study(store: Store) -> Iterator[Finding]:
+def _study(store: Store) -> Iterator[Check]:
     yield from _runs(store)
     yield from _measures(store)
     yield from _under_way(store)
@@ -65,30 +68,39 @@ def _study(store: Store) -> Iterator[Finding]:
     yield from _listed(store.root)
     for path in _inside(store.root):
         if path.name in FOLDERS:
-            yield path, "" if path.is_dir() else f"{path}: expected a folder; delete it and run again"
+            yield path, _link(path) or _expected(path, "folder", is_there=path.is_dir())
         elif path.name == LOCK:
-            yield path, "" if path.is_file() else f"{path}: expected a file; delete it and run again"
+            yield path, _link(path) or _expected(path, "file", is_there=path.is_file())
         else:
-            yield path, _seal(path) if path.suffix == ".json" else _stranger(path)
+            yield path, store.note_problem(path.stem) if path.suffix == ".json" else _unexpected(path)
 
 
-def _runs(store: Store) -> Iterator[Finding]:
+def _link(path: Path) -> str:
+    return f"{path}: {LINK}" if path.is_symlink() else ""
+
+
+def _expected(path: Path, kind: str, *, is_there: bool) -> str:
+    return "" if is_there else f"{path}: expected a {kind}; delete it and run again"
+
+
+def _runs(store: Store) -> Iterator[Check]:
     yield from _listed(store.root / "runs", needed=True)
     for folder in _inside(store.root / "runs"):
         if not RUN_ID.fullmatch(folder.name):
-            yield folder, "" if folder.name == PROBE else _stranger(folder)
+            yield folder, _unexpected(folder)
             continue
         yield from _listed(folder)
         yield from ((path, "") for path in (_inside(folder) if folder.is_dir() else (folder,)))
         yield from ((folder / MANIFEST, line) for line in store.problems(folder.name))
-        yield folder / BESIDE, _seal(folder / BESIDE)
+        if folder.is_dir() and not folder.is_symlink():
+            yield folder / BESIDE, store.environment_problem(folder.name)
 
 
-def _measures(store: Store) -> Iterator[Finding]:
+def _measures(store: Store) -> Iterator[Check]:
     yield from _listed(store.root / "measures", needed=True)
     for folder in _inside(store.root / "measures"):
-        if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
-            yield folder, _stranger(folder)
+        if folder.is_symlink() or not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
+            yield folder, _link(folder) or _unexpected(folder)
             continue
         if not (store.root / "runs" / folder.name).is_dir():
             yield folder, f"{folder}: measures of a run that is missing"
@@ -104,8 +116,8 @@ def _inside(folder: Path) -> list[Path]:
     return []
 
 
-def _listed(folder: Path, *, needed: bool = False) -> Iterator[Finding]:
-    """Yield a finding if a folder cannot be listed: the rest is checked all the same."""
+def _listed(folder: Path, *, needed: bool = False) -> Iterator[Check]:
+    """Yield a problem if a folder cannot be listed: the rest is checked all the same."""
     try:
         os.scandir(folder).close()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -117,28 +129,35 @@ def _listed(folder: Path, *, needed: bool = False) -> Iterator[Finding]:
 
 def _measure(store: Store, path: Path) -> str:
     if path.suffix not in (".json", ".npz") or path.name.startswith("."):
-        return _stranger(path)
+        return _unexpected(path)
     found = store.measured(path.parent.name, path.stem)
     if found is None:
         return f"{path}: damaged, or taken of another training; it will be measured again"
     return f"{path}: unexpected file" if path.suffix == ".npz" and not found[1] else ""
 
 
-def _under_way(store: Store) -> Iterator[Finding]:
+def _under_way(store: Store) -> Iterator[Check]:
     yield from _listed(store.root / "work")
     for folder in _inside(store.root / "work"):
-        if not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
-            yield folder, _stranger(folder)
+        if folder.is_symlink() or not (folder.is_dir() and RUN_ID.fullmatch(folder.name)):
+            yield folder, _link(folder) or _unexpected(folder)
             continue
-        for path in store.checkpoints(folder.name):
-            try:
-                whole = digest(read(path)) == path.name.split(".")[1]
-            except StoreError:  # the run was committed just now, or the disk is broken
-                whole = not path.exists()
-            yield path, "" if whole else f"{path}: damaged; the run will start again"
+        for path in _inside(folder):
+            if CHECKPOINT.fullmatch(path.name):
+                yield path, _checkpoint(path)
+            elif not (STAGED.fullmatch(path.name) and path.is_dir()):
+                yield path, _link(path) or _unexpected(path)
 
 
-def _records(folder: Path) -> Iterator[Finding]:
+def _checkpoint(path: Path) -> str:
+    try:
+        read_checkpoint(path)
+    except StoreError:  # the run was committed just now, or the disk is broken
+        return f"{path}: damaged; the run will start again" if os.path.lexists(path) else ""
+    return ""
+
+
+def _records(folder: Path) -> Iterator[Check]:
     if not folder.is_dir():
         return
     try:
@@ -148,19 +167,11 @@ def _records(folder: Path) -> Iterator[Finding]:
     except StoreError as error:
         yield folder / "manifest.json", str(error)
         return
-    yield from ((path, _stranger(path)) for path in _inside(folder) if path.name not in names)
+    yield from ((path, _unexpected(path)) for path in _inside(folder) if path.name not in names)
 
 
-def _stranger(path: Path) -> str:
+def _unexpected(path: Path) -> str:
     """Return what to say of a name that the store does not know; what a living process writes now is no problem."""
-    if not path.name.startswith(".tmp-"):
+    if not path.name.startswith(disk.TEMPORARY):
         return f"{path}: unexpected; nothing of the study"
-    return "" if disk.is_written(path.name) else f"{path}: left by a process that died"
-
-
-def _seal(path: Path) -> str:
-    try:
-        unsealed(path)
-    except StoreError as error:
-        return str(error)
-    return ""
+    return "" if disk.is_written(path) else f"{path}: left by a process that died"

@@ -23,7 +23,7 @@ from checkerscope.experiments.store import verify
 from checkerscope.experiments.store.manifest import unsealed
 from checkerscope.experiments.store.records import differences, load_records
 from checkerscope.experiments.store.runs import Store
-from checkerscope.experiments.store.seals import sealed
+from checkerscope.experiments.store.seals import digest, sealed
 
 Command = Callable[..., int]
 
@@ -55,6 +55,8 @@ def another_training(study: Path) -> None:
     """What a training under other conditions leaves: another manifest under the same id."""
     manifest = min((study / "runs").iterdir()) / "run.json"
     manifest.write_bytes(sealed({**unsealed(manifest), "parameters": 1}))
+    beside = manifest.with_name("environment.json")
+    beside.write_bytes(sealed({**unsealed(beside), "of": digest(manifest.read_bytes())}))
 
 
 @pytest.mark.parametrize("change", [swapped_seeds, another_measure, another_training])
@@ -142,11 +144,12 @@ def test_a_damaged_run_is_said_where_it_is_left_out(
     study: Path, tiny: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     history = min((study / "runs").iterdir()) / "history.csv"
+    size = history.stat().st_size
     history.write_bytes(history.read_bytes()[:-1])
     assert checkerscope("collect", tiny) == 0
     said = capsys.readouterr().err
     assert "tiny: 3 done, 1 missing of 4 runs" in said
-    assert f"damaged: {history}: its SHA-256 differs from the manifest; it is left out" in said
+    assert f"damaged: {history}: expected {size} bytes, got {size - 1}; it is left out" in said
 
 
 def test_records_that_no_longer_hold_a_table_lose_its_file(study: Path, tiny: Path, checkerscope: Command) -> None:

@@ -21,11 +21,12 @@ from types import FrameType
 
 import numpy as np
 
-from checkerscope.experiments.store import disk, index, manifest, runs, seals
+from checkerscope.experiments.store import checkpoints, disk, folder, index, manifest, measures, notes, runs, seals
 from checkerscope.experiments.store.disk import write
 from checkerscope.experiments.store.runs import Store
 
-FILES = {module.__file__ for module in (disk, seals, index, manifest, runs)}
+STORAGE = (disk, seals, manifest, folder, index, checkpoints, measures, notes, runs)
+FILES = {module.__file__ for module in STORAGE}
 RUNS = [seals.digest(f"spec {number}".encode())[:12] for number in range(2)]
 STAMP = {"code": "x"}
 
@@ -122,8 +123,8 @@ def resume(root: Path, expected: dict[str, bytes]) -> str:
 
 
 def state(root: Path) -> str:
-    """Return a digest of what a process left, whatever its number was."""
-    anonymous = {re.sub(r"-[0-9]+\b", "-pid", name): data for name, data in tree(root).items()}
+    """Return a digest of what a process left, whatever names it drew."""
+    anonymous = {re.sub(r"(\.tmp|commit|replaced)-[0-9a-f]{16}", r"\1-drawn", n): d for n, d in tree(root).items()}
     return seals.digest(repr(sorted(anonymous.items())).encode())
 
 
@@ -150,7 +151,7 @@ def commit_file_by_file(self: Store, run: str, staged: Path) -> None:
     target = self.root / "runs" / run
     disk.make_folder(target)
     for name in sorted(os.listdir(staged), key=lambda name: name != manifest.MANIFEST):
-        disk.write_here(target / name, (staged / name).read_bytes())
+        disk.write(target / name, (staged / name).read_bytes())
 
 
 def has_a_manifest(self: Store, run: str) -> bool:

@@ -18,7 +18,7 @@ import pytest
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.execution import training
 from checkerscope.experiments.execution.progress import progress
-from checkerscope.experiments.store import verify
+from checkerscope.experiments.store import disk, verify
 from checkerscope.experiments.store.manifest import unsealed
 from checkerscope.experiments.store.records import load_records
 from checkerscope.experiments.store.runs import Store, weights_name
@@ -132,12 +132,17 @@ EXTRA: dict[str, tuple[str, str]] = {
     "in a run": ("runs/{run}/notes.txt", "unexpected file"),
     "hidden in a run": ("runs/{run}/.x", "unexpected file"),
     "beside the runs": ("runs/notes.txt", "unexpected; nothing of the study"),
-    "of a dead process": ("runs/.tmp-{machine}-{dead}-x", "left by a process that died"),
+    "of a dead process": ("runs/.tmp-0123456789abcdef-x", "left by a process that died"),
+    "of a dead process, as version 0.1.0 named it": ("runs/.tmp-01234567-1-x", "left by a process that died"),
     "beside the measures": ("measures/notes.txt", "unexpected; nothing of the study"),
     "in the measures": ("measures/{run}/notes.txt", "unexpected; nothing of the study"),
     "arrays of no measure": ("measures/{run}/tune.npz", "damaged, or taken of another training"),
     "arrays of a measure without": ("measures/{run}/tone.npz", "unexpected file"),
     "in the work": ("work/notes.txt", "unexpected; nothing of the study"),
+    "in a run under way": ("work/0123456789ab/notes.txt", "unexpected; nothing of the study"),
+    "beside its checkpoints": ("work/0123456789ab/1.x.safetensors", "unexpected; nothing of the study"),
+    "under the name of what is staged": ("work/0123456789ab/commit-0123", "unexpected; nothing of the study"),
+    "where writing is tried": ("runs/.probe", "unexpected; nothing of the study"),
     "in the records": ("records/more.csv", "unexpected; nothing of the study"),
     "in the study": ("notes.txt", "unexpected; nothing of the study"),
     "in the study, as JSON": ("notes.json", "damaged"),
@@ -145,22 +150,19 @@ EXTRA: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("case", EXTRA)
-def test_an_extra_file_is_named(case: str, study: Path, dead_process: int) -> None:
-    from checkerscope.experiments.store import disk
-
+def test_an_extra_file_is_named(case: str, study: Path) -> None:
     name, why = EXTRA[case]
-    names = {"run": run_of(study), "machine": disk.owner().partition("-")[0], "dead": dead_process}
-    path = study / name.format(**names)
+    path = study / name.format(run=run_of(study))
     path.write_bytes(b"")
     problems = verify.verify_folder(study)[1]
     assert [line for line in problems if str(path) in line and why in line] == problems != []
 
 
 def test_what_a_living_process_writes_is_no_problem(study: Path) -> None:
-    from checkerscope.experiments.store import disk
-
-    (study / "records" / f".tmp-{disk.owner()}-values.csv").write_bytes(b"")
+    temporary, descriptor = disk._temporary(study / "records" / "values.csv")
     assert verify.verify_folder(study)[1] == []
+    os.close(descriptor)  # as at the end of its process
+    assert verify.verify_folder(study)[1] == [f"{temporary}: left by a process that died"]
 
 
 def test_a_run_under_a_wrong_name_is_named(study: Path) -> None:
@@ -374,13 +376,13 @@ def test_hostile_bytes_are_refused_and_never_run(
     (store.root / "runs" / run / weights_name(8)).write_bytes(data)
     manifest = store.root / "runs" / run / "run.json"
     body = json.loads(manifest.read_bytes())["body"]
-    body["files"][weights_name(8)] = digest(data)
+    body["files"][weights_name(8)], body["sizes"][weights_name(8)] = digest(data), len(data)
     manifest.write_bytes(sealed(body))
     measures = store.root / "measures" / run
     (measures / "tone.json").unlink()
     (measures / "radial_spectrum.npz").write_bytes(data)
     spectrum = json.loads((measures / "radial_spectrum.json").read_bytes())["body"]
-    (measures / "radial_spectrum.json").write_bytes(sealed({**spectrum, "arrays": digest(data)}))
+    (measures / "radial_spectrum.json").write_bytes(sealed({**spectrum, "arrays": digest(data), "size": len(data)}))
     assert checkerscope("measure", tiny) == 3
     assert run in capsys.readouterr().err
     assert checkerscope("collect", tiny) in (0, 1, 2)
