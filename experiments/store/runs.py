@@ -192,13 +192,14 @@ class Store(Checkpoints, Measures, Notes):
         except StoreError:
             wrong = "damaged" if path.exists() else "missing"
             raise StoreError(f"{path}: {wrong}; {LOST_ENVIRONMENT}") from None
-        # version 0.1.0 did not say of which run and training it is
-        is_ours = isinstance(body, dict) and (
-            "packages" in body if "of" not in body else body.get("environment") == run
-        )
-        if not is_ours or body.get("of", self.trained(run)) != self.trained(run):
+        if not isinstance(body, dict) or not self._tells_of(run, body):
             raise StoreError(f"{path}: belongs to another run or training; {LOST_ENVIRONMENT}")
         return {key: value for key, value in body.items() if key not in ("environment", "of")}
+
+    def _tells_of(self, run: str, environment: dict[str, Any]) -> bool:
+        if "of" not in environment:  # version 0.1.0 did not say of which run and training it is
+            return "packages" in environment
+        return environment.get("environment") == run and environment["of"] == self.trained(run)
 
     def load(self, run: str, name: str) -> bytes:
         """Return one file of a complete run, these very bytes checked against the manifest.
