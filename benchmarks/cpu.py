@@ -145,6 +145,7 @@ def measuring(steps: int) -> dict[str, Any]:
     """Return the seconds that the quick study's measures take per run, and their share of its training."""
     from benchmarks.harness.sides import stepper
     from benchmarks.harness.timing import interleaved, worked
+    from checkerscope.experiments.execution import evaluate
     from checkerscope.experiments.study import build, config
     from checkerscope.experiments.study.grid import Grid
     from checkerscope.toolkit import catalog
@@ -157,9 +158,9 @@ def measuring(steps: int) -> dict[str, Any]:
     train = stepper(run.model_copy(update={"train": run.train.model_copy(update={"steps": steps})}))
 
     def measure() -> None:
-        trial = build.trial(network, held_out, run, margin=asked.measure.margin)
-        for name in asked.measure.measures:
-            catalog.load("checkerscope.analysis.measures", name).measure(trial)
+        with evaluate.trial(run, network, held_out, margin=asked.measure.margin) as trial:
+            for name in asked.measure.measures:
+                catalog.load("checkerscope.analysis.measures", name).measure(trial)
 
     measure()
     train()

@@ -81,13 +81,13 @@ def profile(side: int, width: int, device: torch.device, limits: dict[str, float
     from torch.profiler import ProfilerActivity
 
     from benchmarks.harness.roofline import label, work
-    from checkerscope.toolkit.training import engine
+    from checkerscope.toolkit.training import devices
     from checkerscope.toolkit.training.engine import Recipe
     from checkerscope.toolkit.training.loop import Loop
 
     data, members = data_and_members(side, width, device, 1, Recipe(100, BATCH))
     training, steps = Loop(members[0], data), 10
-    with engine.matmul_precision("float32"):
+    with devices.matmul_precision("float32"):
         for step in range(steps):
             training.advance(step)
         torch.cuda.synchronize()

@@ -27,6 +27,7 @@ def trained(arm: str, precision: str, seed: int, steps: int) -> dict[str, float]
     import torch
 
     from benchmarks.harness.sides import spec
+    from checkerscope.experiments.execution import evaluate, fit
     from checkerscope.experiments.study import build
     from checkerscope.toolkit import catalog
     from checkerscope.toolkit.training import loop
@@ -35,12 +36,12 @@ def trained(arm: str, precision: str, seed: int, steps: int) -> dict[str, float]
     run = spec(arm, steps, seed, train__precision=precision)
     data = build.data(run, "train")
     network = build.model(run, data)
-    outcome = loop.train(network, data.inputs, build.recipe(run), seed=seed)
-    trial = build.trial(network, build.data(run, "test").first(IMAGES), run, margin=MARGIN)
+    outcome = loop.train(network, data.inputs, fit.recipe(run), seed=seed)
     found = {"training loss, last 10 steps": float(outcome.losses[-10:].mean())}
-    for name in MEASURES:
-        values = catalog.load("checkerscope.analysis.measures", name).measure(trial)
-        found |= {key: float(value) for key, value in values.items() if getattr(value, "ndim", 0) == 0}
+    with evaluate.trial(run, network, build.data(run, "test").first(IMAGES), margin=MARGIN) as trial:
+        for name in MEASURES:
+            values = catalog.load("checkerscope.analysis.measures", name).measure(trial)
+            found |= {key: float(value) for key, value in values.items() if getattr(value, "ndim", 0) == 0}
     return found
 
 

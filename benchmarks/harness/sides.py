@@ -41,6 +41,7 @@ def train_ours(arm: str, steps: int, seed: int) -> float:
     """Train one model as a worker does, without the store; return the worker's peak memory in MB."""
     import torch
 
+    from checkerscope.experiments.execution import fit
     from checkerscope.experiments.study import build, provenance
     from checkerscope.toolkit.training import loop
 
@@ -48,7 +49,7 @@ def train_ours(arm: str, steps: int, seed: int) -> float:
     run = spec(arm, steps, seed)
     data = build.data(run, "train")
     provenance.reset_peak_memory()
-    loop.train(build.model(run, data), data.inputs, build.recipe(run), seed=seed)
+    loop.train(build.model(run, data), data.inputs, fit.recipe(run), seed=seed)
     return provenance.peak_memory_mb()
 
 
@@ -56,13 +57,14 @@ def stepper(run: Any) -> Callable[[], None]:
     """Return a call that takes the run's steps with a model that is already in place, in this thread."""
     import torch
 
+    from checkerscope.experiments.execution import fit
     from checkerscope.experiments.study import build
     from checkerscope.toolkit.training.engine import Data, Member
     from checkerscope.toolkit.training.loop import Loop
 
     torch.set_num_threads(1)
     images = build.data(run, "train")
-    training = Loop(Member(build.model(run, images), run.seed), Data.of(images.inputs, None, build.recipe(run)))
+    training = Loop(Member(build.model(run, images), run.seed), Data.of(images.inputs, None, fit.recipe(run)))
 
     def take() -> None:
         for step in range(run.train.steps):

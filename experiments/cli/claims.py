@@ -87,12 +87,12 @@ def claims(
 
 def _compare(bodies: list[dict[str, Any]]) -> int:
     """Say what differs from the committed verdicts, and which commits changed one unsaid."""
-    from checkerscope.experiments.study import provenance
+    from checkerscope.experiments.study import source_code
     from checkerscope.experiments.verdicts import history, published
 
     lines = published.differences(bodies, published.load())
     try:
-        lines += history.unexplained(provenance.PROJECT)
+        lines += history.unexplained(source_code.PROJECT)
     except history.NoHistory as absent:
         click.echo(f"history not checked: {absent}", err=True)
     for line in lines:

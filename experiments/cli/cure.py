@@ -243,9 +243,9 @@ def _recipe(run: StoredModel, options: _Options) -> Recipe:
     """Return how the run was trained, with the steps and the learning rate of the fine-tune."""
     import dataclasses
 
-    from checkerscope.experiments.study import build
+    from checkerscope.experiments.execution import fit
 
-    recipe = build.recipe(run.spec)
+    recipe = fit.recipe(run.spec)
     rate = recipe.learning_rate if options.learning_rate is None else options.learning_rate
     return dataclasses.replace(recipe, steps=options.finetune, learning_rate=rate)
 

@@ -1,4 +1,4 @@
-"""What is kept of a training under way: snapshots for the end, and checkpoints to go on from."""
+"""Training observer: keeps snapshots and writes resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def source(spec: RunSpec) -> dict[str, str]:
     return {"source": fingerprint} if (fingerprint := build.fingerprint(spec)) else {}
 
 
-class Keeper:
-    """Observer of a training: keeps snapshots, writes checkpoints, stops when asked."""
+class TrainingObserver:
+    """Watches the training of one run: keeps snapshots, writes checkpoints, stops when asked."""
 
     def __init__(self, spec: RunSpec, store: Store, conditions: dict[str, Any]) -> None:
         self.spec, self.store = spec, store
@@ -52,7 +52,7 @@ class Keeper:
         return state
 
     def __call__(self, step: int, state: engine.State) -> None:
-        """Look at the training after `step` steps; save the state and end the process where it was told to stop."""
+        """Look at the training after `step` steps; save the state and end the process if a signal asked for it."""
         try:
             self.look(step, state, save=self.due or is_stopping())
         finally:
@@ -75,3 +75,11 @@ class Keeper:
         packed = tensors_to_bytes({**state, **kept, "conditions": self.conditions})
         self.store.save_checkpoint(self.spec.id, step, packed)
         self.last = time.monotonic()
+
+    def kept(self, outcome: engine.Outcome) -> dict[int, dict[str, Tensor]]:
+        """Return the weights that count, by step: all of a training that ended well, else those before it failed."""
+        return {
+            step: weights
+            for step, weights in sorted(self.weights.items())
+            if outcome.status == "done" or step < outcome.step
+        }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from checkerscope.experiments.errors import StoreError
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import provenance, source_code
 
 if TYPE_CHECKING:
     from checkerscope.experiments.execution.training import Place
@@ -28,7 +28,7 @@ def compare(finished: Sequence[Run], store: Store, place: Place, *, strict: bool
     Raises:
         ValueError: If they saw other images; where `strict`, also for other code, versions, threads or machines.
     """
-    from checkerscope.toolkit.training.engine import pick_device
+    from checkerscope.toolkit.training.devices import pick_device
 
     changed_images(finished, store)
     changes = changed_conditions(finished, store, str(pick_device(place.device)), place.threads)
@@ -52,7 +52,7 @@ def changed_conditions(runs: Iterable[Run], store: Store, device: str, threads: 
     for run in runs:
         total += 1
         beside = store.environment(run.spec.id)
-        present = {**now, "code": provenance.training_code(run.spec)}
+        present = {**now, "code": source_code.training_code(run.spec, str(beside.get("executor", "loop")))}
         for key, value in present.items():
             if (before := beside.get(key, UNKNOWN)) != value:
                 found[key, str(before), str(value)] += 1

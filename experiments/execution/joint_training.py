@@ -1,4 +1,4 @@
-"""What a worker does with runs that differ by their seeds only: train them together, and commit each as its own run."""
+"""Joint training task: trains runs that differ by their seeds only together, and commits each as its own run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import torch
 
 from checkerscope.analysis.cost import step_memory_mb
 from checkerscope.experiments.errors import StoreError
-from checkerscope.experiments.execution import training
-from checkerscope.experiments.execution.checkpoints import Keeper
-from checkerscope.experiments.execution.training import Place, answer
+from checkerscope.experiments.execution import fit, training
+from checkerscope.experiments.execution.checkpoints import TrainingObserver
+from checkerscope.experiments.execution.training import Place, report
 from checkerscope.experiments.store.runs import Store
-from checkerscope.experiments.study import build, provenance
+from checkerscope.experiments.study import build, provenance, source_code
 from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.experiments.workers.signals import exit_if_stopped, is_stopping, saving_when_stopped
 from checkerscope.toolkit.training import choice, engine
 from checkerscope.toolkit.training.choice import Choice
+from checkerscope.toolkit.training.devices import pick_device
 from checkerscope.toolkit.training.engine import Member
 
 
@@ -28,11 +29,11 @@ def train_group(canonicals: tuple[str, ...], place: Place) -> dict[str, Any]:
     """Train runs that differ by their seeds only, together where the engine joins models, else one after the other.
 
     Returns:
-        `{"status": ..., "why": ..., "runs": {id: what `train_run` answers}}`; the status is "busy" where another
+        `{"status": ..., "why": ..., "runs": {id: what `train_run` reports}}`; the status is "busy" where another
         process works on one of them, and "halted" where the disk failed.
     """
     specs = [RunSpec.model_validate_json(canonical) for canonical in canonicals]
-    answers: dict[str, dict[str, Any]] = {}
+    reports: dict[str, dict[str, Any]] = {}
     with contextlib.ExitStack() as locks:
         free = []
         for spec in specs:
@@ -41,9 +42,9 @@ def train_group(canonicals: tuple[str, ...], place: Place) -> dict[str, Any]:
             except StoreError as error:
                 return {"status": "halted", "why": str(error), "runs": {}}
             if not held:
-                answers[spec.id] = answer(spec, "busy", "another process is working on it")
+                reports[spec.id] = report(spec, "busy", "another process is working on it")
             elif place.store.is_finished(spec.id):
-                answers[spec.id] = answer(spec, "present")
+                reports[spec.id] = report(spec, "present")
             else:
                 free.append(spec)
         singles = free
@@ -52,68 +53,67 @@ def train_group(canonicals: tuple[str, ...], place: Place) -> dict[str, Any]:
                 joined = _train(free, place, place.store)
             except (Exception, SystemExit) as error:
                 joined = {spec.id: training.fail(spec, place, error) for spec in free}
-            answers |= joined
+            reports |= joined
             singles = [spec for spec in free if spec.id not in joined]
     for spec in singles:  # their locks are free again: each is held by its own task
-        answers[spec.id] = training.train_run(spec.canonical, place)
-    worst = next((word for word in ("halted", "busy") if any(a["status"] == word for a in answers.values())), "done")
-    why = "; ".join(a["why"] for a in answers.values() if a["status"] == worst and a["why"])
-    return {"status": worst, "why": why, "runs": answers}
+        reports[spec.id] = training.train_run(spec.canonical, place)
+    worst = next((word for word in ("halted", "busy") if any(a["status"] == word for a in reports.values())), "done")
+    why = "; ".join(a["why"] for a in reports.values() if a["status"] == worst and a["why"])
+    return {"status": worst, "why": why, "runs": reports}
 
 
 def _train(specs: Sequence[RunSpec], place: Place, store: Store) -> dict[str, dict[str, Any]]:
-    """Train and commit the runs; return the answer for each, or nothing where they are better trained one by one."""
+    """Train and commit the runs; return the report of each, or nothing where they are better trained one by one."""
     torch.set_num_threads(place.threads)
-    device = engine.pick_device(place.device)
-    data = build.data(specs[0], "train").to(device)
-    targets = None if data.targets is data.inputs else data.targets
-    recipe = build.recipe(specs[0])
-    members = [Member(build.model(spec, data).to(device), spec.seed) for spec in specs]
-    chosen = choice.choose(place.engine, members, data.inputs, recipe, targets=targets)
+    device = pick_device(place.device)
+    examples = build.data(specs[0], "train").to(device)
+    recipe = fit.recipe(specs[0])
+    members = [Member(fit.prepare(spec, examples, device), spec.seed) for spec in specs]
+    chosen = choice.choose(place.engine, members, examples.inputs, recipe, targets=examples.other_targets)
     if chosen.executor == "loop":
         return {}
-    cost = build.cost(members[0].model, data)
-    memory = step_memory_mb(members[0].model, data.inputs[: recipe.batch_size])
-    keepers = [Keeper(spec, store, _conditions(spec, device, chosen, len(specs))) for spec in specs]
-    members = _resumed(members, keepers)
+    cost = fit.cost(members[0].model, examples)
+    memory = step_memory_mb(members[0].model, examples.inputs[: recipe.batch_size])
+    observers = [TrainingObserver(spec, store, _conditions(spec, device, chosen, len(specs))) for spec in specs]
+    members = _resumed(members, observers)
     provenance.reset_peak_memory()
     began, worked = time.monotonic(), time.process_time()
-    outcomes = choice.EXECUTORS[chosen.executor].train(
-        members, data.inputs, recipe, targets=targets, observe=_observer(keepers)
+    outcomes = fit.fit_together(
+        choice.EXECUTORS[chosen.executor], specs[0], members, examples, observe=_observe(observers)
     )
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - worked
-    answers = {}
-    for keeper, outcome in zip(keepers, outcomes, strict=True):
+    reports = {}
+    for observer, outcome in zip(observers, outcomes, strict=True):
         speed = training.speed(outcome.step - engine.common_step(members), seconds, cpu_seconds)
-        conditions = _conditions(keeper.spec, device, chosen, len(specs))
+        conditions = _conditions(observer.spec, device, chosen, len(specs))
         beside = {**provenance.environment(str(device)), **speed, **conditions, "step_memory_mb": memory}
-        answers[keeper.spec.id] = training.commit(keeper, outcome, cost, {**beside, "executor_why": chosen.why})
-    return answers
+        reports[observer.spec.id] = training.commit(observer, outcome, cost, {**beside, "executor_why": chosen.why})
+    return reports
 
 
 def _conditions(spec: RunSpec, device: torch.device, chosen: Choice, count: int) -> dict[str, Any]:
     """Return what must be the same for a run to go on: how many are trained together changes the rounding."""
-    code = provenance.training_code(spec, chosen.executor)
+    code = source_code.training_code(spec, chosen.executor)
     return {**provenance.conditions(str(device)), "code": code, "executor": chosen.executor, "models": count}
 
 
-def _resumed(members: list[Member], keepers: list[Keeper]) -> list[Member]:
+def _resumed(members: list[Member], observers: list[TrainingObserver]) -> list[Member]:
     """Return the members with their saved states, if all were saved at the same step; else all begin again."""
-    states = [keeper.resume() for keeper in keepers]
+    states = [observer.resume() for observer in observers]
     steps = {None if state is None else int(state["step"]) for state in states}
     if len(steps) > 1:
-        for keeper in keepers:
-            keeper.weights.clear()
+        for observer in observers:
+            observer.weights.clear()
         return members
     return [Member(member.model, member.seed, state) for member, state in zip(members, states, strict=True)]
 
 
-def _observer(keepers: Sequence[Keeper]) -> engine.GroupObserver:
+def _observe(observers: Sequence[TrainingObserver]) -> engine.GroupObserver:
     def observe(step: int, states: dict[int, engine.State]) -> None:
-        save = keepers[min(states)].due or is_stopping()  # of all or of none, so that they can go on together
+        save = observers[min(states)].due or is_stopping()  # of all or of none, so that they can go on together
         try:
             for index, state in states.items():
-                keepers[index].look(step, state, save=save)
+                observers[index].look(step, state, save=save)
         finally:
             if save:
                 exit_if_stopped()

@@ -163,7 +163,7 @@ class Session:
         """Build every network once and run one image through it, so that a bad arm stops the study before it starts."""
         from checkerscope.experiments.execution.preflight import vet
         from checkerscope.toolkit.training.choice import check
-        from checkerscope.toolkit.training.engine import check_precision, pick_device
+        from checkerscope.toolkit.training.devices import check_precision, pick_device
 
         device = pick_device(self.workers.device)
         check(self.workers.engine, device)

@@ -1,4 +1,4 @@
-"""What a worker does to train one run. Pure functions of plain values; results are files."""
+"""Training task: what a worker does to train and commit one run, as a function of plain values."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from torch import Tensor
 from checkerscope.analysis.cost import step_memory_mb
 from checkerscope.experiments import errors
 from checkerscope.experiments.errors import StoreError
-from checkerscope.experiments.execution.checkpoints import Keeper, source
+from checkerscope.experiments.execution import fit
+from checkerscope.experiments.execution.checkpoints import TrainingObserver, source
 from checkerscope.experiments.store.runs import Store, weights_name
-from checkerscope.experiments.study import build, provenance
+from checkerscope.experiments.study import build, provenance, source_code
 from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.experiments.workers.signals import saving_when_stopped
 from checkerscope.experiments.workers.signals import start_worker as start_worker
-from checkerscope.toolkit.training import engine, loop
+from checkerscope.toolkit.training import engine
+from checkerscope.toolkit.training.devices import pick_device
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
         if spec.base is not None and not place.store.is_finished(spec.id):
             first = _train_once(spec.base, place)
             if first["status"] == "busy":
-                return answer(spec, "busy", f"another process is working on {spec.base.id}, which it cures")
+                return report(spec, "busy", f"another process is working on {spec.base.id}, which it cures")
         return _train_once(spec, place)
     except (Exception, SystemExit) as error:  # a component that calls sys.exit fails its run, not the study
         return fail(spec, place, error)
@@ -63,64 +65,47 @@ def train_run(canonical: str, place: Place) -> dict[str, Any]:
 def _train_once(spec: RunSpec, place: Place) -> dict[str, Any]:
     with place.store.lock(spec.id) as held:
         if not held:
-            return answer(spec, "busy", "another process is working on it")
+            return report(spec, "busy", "another process is working on it")
         if place.store.is_finished(spec.id):
-            return answer(spec, "present")
+            return report(spec, "present")
         return _train(spec, place, place.store)
 
 
-def answer(spec: RunSpec, status: str, why: str = "") -> dict[str, Any]:
+def report(spec: RunSpec, status: str, why: str = "") -> dict[str, Any]:
     """Return what a task says of a run."""
     return {"run": spec.id, "status": status, "why": why}
 
 
 def _train(spec: RunSpec, place: Place, store: Store) -> dict[str, Any]:
     torch.set_num_threads(place.threads)
-    device = engine.pick_device(place.device)
-    data = build.data(spec, "train").to(device)
-    network = build.model(spec, data).to(device)
-    if spec.base is not None:
-        network.load_state_dict(_final_weights(store, spec.base))
-        network = build.cured(spec, network, data)
-    cost = build.cost(network, data)
-    conditions = {**provenance.conditions(str(device)), "code": provenance.training_code(spec)}
-    keeper = Keeper(spec, store, conditions)
-    memory = step_memory_mb(network, data.inputs[: spec.train.batch_size])
-    state = keeper.resume()
+    device = pick_device(place.device)
+    examples = build.data(spec, "train").to(device)
+    network = fit.prepare(spec, examples, device, None if spec.base is None else _final_weights(store, spec.base))
+    cost = fit.cost(network, examples)
+    conditions = {**provenance.conditions(str(device)), "code": source_code.training_code(spec)}
+    observer = TrainingObserver(spec, store, conditions)
+    memory = step_memory_mb(network, examples.inputs[: spec.train.batch_size])
+    state = observer.resume()
     provenance.reset_peak_memory()
     began, worked = time.monotonic(), time.process_time()
-    outcome = loop.train(
-        network,
-        data.inputs,
-        build.recipe(spec),
-        seed=spec.seed,
-        targets=None if data.targets is data.inputs else data.targets,
-        observe=keeper,
-        resume=state,
-    )
+    outcome = fit.fit(spec, network, examples, observe=observer, resume=state)
     steps = outcome.step - (int(state["step"]) if state else 0)
     taken = speed(steps, max(0.0, time.monotonic() - began), time.process_time() - worked)  # clocks go wrong
     beside = {**provenance.environment(str(device)), **conditions, **taken, "step_memory_mb": memory}
-    return commit(keeper, outcome, cost, beside)
+    return commit(observer, outcome, cost, beside)
 
 
-def commit(keeper: Keeper, outcome: engine.Outcome, cost: dict[str, int], beside: dict[str, Any]) -> dict[str, Any]:
-    """Commit a run whose training has ended, and return the answer of its task."""
-    spec = keeper.spec
-    files = {"spec.json": spec.canonical.encode(), "history.csv": _history(outcome.losses)}
-    kept = keeper.weights if outcome.status == "done" else {s: w for s, w in keeper.weights.items() if s < outcome.step}
-    files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in sorted(kept.items())}
+def commit(
+    observer: TrainingObserver, outcome: engine.Outcome, cost: dict[str, int], beside: dict[str, Any]
+) -> dict[str, Any]:
+    """Commit a run whose training has ended, and return the report of its task."""
+    spec, kept = observer.spec, observer.kept(outcome)
+    files = {"spec.json": spec.canonical.encode(), "history.csv": fit.history(outcome.losses)}
+    files |= {weights_name(step): tensors_to_bytes(weights) for step, weights in kept.items()}
     why = f"loss or weights not finite at step {outcome.step}" if outcome.status == "diverged" else ""
-    record = {
-        "status": outcome.status,
-        "steps": outcome.step,
-        "why": why,
-        "kept": sorted(kept),
-        **cost,
-        **source(spec),
-    }
-    keeper.store.commit(spec.id, files, record, beside)
-    return answer(spec, outcome.status, why)
+    record = {"status": outcome.status, "steps": outcome.step, "why": why, "kept": list(kept), **cost, **source(spec)}
+    observer.store.commit(spec.id, files, record, beside)
+    return report(spec, outcome.status, why)
 
 
 def _final_weights(store: Store, base: RunSpec) -> dict[str, Tensor]:
@@ -138,22 +123,17 @@ def speed(steps: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
     return {**taken, "peak_memory_mb": provenance.peak_memory_mb(), "executor": "loop"}
 
 
-def _history(losses: Tensor) -> bytes:
-    rows = [f"{step},{loss!r}" for step, loss in enumerate(losses.tolist(), 1)]
-    return ("\n".join(["step,loss", *rows]) + "\n").encode()
-
-
 def fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:
     """Commit the run as failed, with one line for people and the traceback beside it."""
     traceback.clear_frames(error.__traceback__)  # what the run held in memory, which may be what is short
     why = errors.one_line(error)
     if isinstance(error, StoreError) or errors.is_of_the_disk(error):
-        return answer(spec, "halted", why)
+        return report(spec, "halted", why)
     why = f"out of memory: {why}" if errors.is_of_memory(error) else why
     record = {"status": "failed", "steps": 0, "why": why, "kept": [], "parameters": 0, "macs": 0, "period": 0}
     beside = {**provenance.environment("cpu"), "traceback": traceback.format_exc()}
     try:
         place.store.commit(spec.id, {"spec.json": spec.canonical.encode()}, record, beside)
     except (OSError, StoreError) as second:
-        return answer(spec, "halted", f"{why} (and its record could not be written: {errors.one_line(second)})")
-    return answer(spec, "failed", why)
+        return report(spec, "halted", f"{why} (and its record could not be written: {errors.one_line(second)})")
+    return report(spec, "failed", why)

@@ -12,7 +12,7 @@ from checkerscope.analysis.records import VALUE_COLUMNS, Records
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.execution import consistency
 from checkerscope.experiments.store.runs import Store
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import source_code
 from checkerscope.experiments.study.grid import Grid, Run, name_of
 from checkerscope.toolkit import catalog
 
@@ -65,7 +65,7 @@ def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: 
 
 def _otherwise(stamp: Any, run: Run, measure: str, asked: dict[str, int]) -> str:
     """Return in what a measure was taken otherwise than asked, or nothing: no table mixes two ways."""
-    wanted, found = provenance.measure_stamp(run.spec, measure, asked), stamp if isinstance(stamp, dict) else {}
+    wanted, found = source_code.measure_stamp(run.spec, measure, asked), stamp if isinstance(stamp, dict) else {}
     for key, value in asked.items():
         if found.get(key) != value:
             return f"taken with {key} = {found.get(key)}, the config says {value}; take it again: checkerscope measure"

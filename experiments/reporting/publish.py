@@ -14,7 +14,7 @@ from checkerscope.experiments.reporting import collect, paper
 from checkerscope.experiments.store import manifest, seals
 from checkerscope.experiments.store import records as stored
 from checkerscope.experiments.store.records import load_records, save_records
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import source_code
 
 #: Most lines that are said of what is left out.
 SAID = 10
@@ -72,7 +72,7 @@ def publish(session: Session, output: Path | None, *, collected: bool = False) -
     companions = [name for name in paper.COMPANIONS if name != session.name and _data(name).is_dir()]
     shown = (folder, *map(_data, companions))
     numbers = [manifest.read(path) for each in shown for path in sorted(each.iterdir()) if path.is_file()]
-    stamp = provenance.drawing_code() + seals.digest(b"".join(numbers))
+    stamp = source_code.drawing_code() + seals.digest(b"".join(numbers))
     made = _up_to_date(session, stamp)
     if made is None:
         made = paper.build(records, paper.PAPER, _say)

@@ -1,4 +1,4 @@
-"""From a run's spec to living objects: images, model, recipe, trial. Imports torch; the command line does so late."""
+"""From a run's spec to its images and its network. Imports torch; the command line does so late."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from checkerscope.analysis.cost import inference_cost
-from checkerscope.analysis.trial import Trial
 from checkerscope.experiments.study.spec import RunSpec
-from checkerscope.toolkit import catalog, curing
+from checkerscope.toolkit import catalog
+from checkerscope.toolkit.contracts import remedy
 from checkerscope.toolkit.contracts.initializer import initialize
 from checkerscope.toolkit.contracts.upsampler import Upsampler
-from checkerscope.toolkit.training.engine import Recipe
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,11 @@ class Examples:
         """Return the data on a device."""
         inputs = self.inputs.to(device)
         return Examples(inputs, inputs if self.targets is self.inputs else self.targets.to(device))
+
+    @property
+    def other_targets(self) -> Tensor | None:
+        """The targets, or None where they are the inputs themselves."""
+        return None if self.targets is self.inputs else self.targets
 
     def first(self, count: int) -> Examples:
         """Return the first images."""
@@ -105,9 +108,9 @@ def cured(spec: RunSpec, trained: nn.Module, shown: Examples, *, fit: bool = Tru
     """
     if spec.cure is None:
         return trained
-    remedy = {"name": spec.cure.name, **spec.cure.options}
-    apply = curing.applied if fit else curing.structure
-    return apply(trained, remedy, inputs=shown.inputs, targets=shown.targets, fine_tuned=spec.cure.finetune > 0)
+    chosen = {"name": spec.cure.name, **spec.cure.options}
+    apply = remedy.applied if fit else remedy.structure
+    return apply(trained, chosen, inputs=shown.inputs, targets=shown.targets, fine_tuned=spec.cure.finetune > 0)
 
 
 def architecture(spec: RunSpec, sample: Examples) -> nn.Module:
@@ -119,37 +122,3 @@ def _upsampler(spec: RunSpec, in_channels: int, out_channels: int) -> Upsampler:
     cls: type[Upsampler] = catalog.load("checkerscope.toolkit.upsamplers", spec.upsampler.name)
     options: dict[str, Any] = dict(spec.upsampler.options)
     return cls(in_channels, out_channels, scale=spec.scale, **options)
-
-
-def recipe(spec: RunSpec) -> Recipe:
-    """Return how the run is trained, or fine-tuned after a cure."""
-    train = spec.train
-    return Recipe(
-        steps=spec.steps,
-        batch_size=train.batch_size,
-        learning_rate=(spec.cure and spec.cure.learning_rate) or train.learning_rate,
-        loss=train.loss,
-        precision=train.precision,
-    )
-
-
-def needs_context(spec: RunSpec) -> bool:
-    """Return whether the run's upsampler sees what the encoder saw; such arms are tabled apart."""
-    return bool(catalog.describe_one("checkerscope.toolkit.upsamplers", spec.upsampler.name).flags.get("needs_context"))
-
-
-def trial(network: nn.Module, held_out: Examples, spec: RunSpec, *, margin: int) -> Trial:
-    """Return what the measures may see of one trained network; logits are shown as class probabilities."""
-    network.eval()
-    with torch.no_grad():
-        outputs = torch.cat([network(batch) for batch in held_out.inputs.split(16)])
-    if spec.train.loss == "cross_entropy":
-        outputs = outputs.softmax(1)
-    period: Any = network.period
-    return Trial(network, held_out.targets, outputs, spec.scale, period, margin, needs_context(spec), held_out.inputs)
-
-
-def cost(network: nn.Module, sample: Examples) -> dict[str, int]:
-    """Return parameters, multiply-accumulates of one image's forward pass, and the period of the grid in pixels."""
-    period: Any = network.period
-    return {**inference_cost(network, sample.inputs[:1])._asdict(), "period": period}

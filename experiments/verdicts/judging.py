@@ -20,7 +20,7 @@ from typing import Any
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store import disk, manifest, seals
 from checkerscope.experiments.store.seals import to_json
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import provenance, source_code
 from checkerscope.experiments.verdicts.contract import KINDS, PACKAGE, Verdict
 from checkerscope.experiments.workers import scheduler
 from checkerscope.experiments.workers.scheduler import Call
@@ -138,5 +138,5 @@ def describe(name: str) -> dict[str, str]:
 
 def stamp(name: str) -> dict[str, str]:
     """Return what a stored verdict depends on besides its budget: its file with all that it imports, and torch."""
-    code = provenance.code_of(catalog.module_name(PACKAGE, name), "checkerscope.experiments.verdicts.contract")
+    code = source_code.code_of(catalog.module_name(PACKAGE, name), "checkerscope.experiments.verdicts.contract")
     return {"code": code, "torch": provenance.versions()["torch"]}

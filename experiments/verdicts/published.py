@@ -17,7 +17,7 @@ from checkerscope.analysis.records import Records
 from checkerscope.experiments.store import disk
 from checkerscope.experiments.store.records import load_records, save_records
 from checkerscope.experiments.store.seals import to_json
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import source_code
 from checkerscope.experiments.verdicts import page as claims_page
 from checkerscope.experiments.verdicts.contract import KINDS, PACKAGE
 from checkerscope.experiments.verdicts.judging import ENVIRONMENT, Docket, read_environment
@@ -25,8 +25,8 @@ from checkerscope.toolkit import catalog
 
 STUDY = "claims"
 QUESTION = "Which statements of the founding article and of the field's landmark papers hold when they are run?"
-PUBLISHED = provenance.PROJECT / "paper" / "data" / STUDY
-PAGE = provenance.PROJECT / "docs" / "claims.md"
+PUBLISHED = source_code.PROJECT / "paper" / "data" / STUDY
+PAGE = source_code.PROJECT / "docs" / "claims.md"
 VERDICT_COLUMNS = ("claim", "kind", "label", "source", "statement", "their_setting", "our_setting")
 JUDGED_COLUMNS = ("verdict", "key", "why", "corrected")
 

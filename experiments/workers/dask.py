@@ -25,7 +25,7 @@ from distributed.security import Security
 from tqdm import tqdm
 
 from checkerscope.experiments.errors import STOPPING
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import source_code
 from checkerscope.experiments.workers.signals import start_worker
 
 #: Seconds that a scheduler has to answer.
@@ -43,7 +43,7 @@ class Terms:
         folder: The study's results, under the same path and on the same file system everywhere.
         inode: Of that folder.
         torch: Version of torch.
-        code: Digest of the source of toolkit and analysis.
+        code: Digest of all source that a task may run.
     """
 
     folder: str
@@ -54,7 +54,7 @@ class Terms:
     @classmethod
     def here(cls, folder: Path) -> Terms:
         """Return what this process has."""
-        return cls(str(folder), folder.stat().st_ino, torch.__version__, provenance.science_code())
+        return cls(str(folder), folder.stat().st_ino, torch.__version__, source_code.worker_code())
 
     def misfit(self, dask_worker: Worker) -> str:
         """Return what is wrong with the worker that this runs in, or nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkerscope.toolkit import checks
+from checkerscope.toolkit.training import devices
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
 LOSSES = ("mse", "l1", "cross_entropy")
@@ -91,34 +92,6 @@ Observer = Callable[[int, State], None]
 GroupObserver = Callable[[int, dict[int, State]], None]
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device for `auto` (cuda where there is one), `cpu`, `cuda` or `cuda:N`.
-
-    Raises:
-        ValueError: If it is no device of this machine; nothing falls back to the CPU silently.
-    """
-    kind = "cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name
-    base, _, index = kind.partition(":")
-    if base not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise checks.mismatch("device", "auto, cpu, cuda or cuda:N", repr(name))
-    if base == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count() if torch.cuda.is_available() else "none"
-        raise ValueError(
-            f"device: {name} is not available (torch {torch.__version__}, CUDA devices: {found}); use --device cpu"
-        )
-    return torch.device(kind)
-
-
-def check_precision(name: str, device: torch.device) -> None:
-    """Check that a device can compute in a precision.
-
-    Raises:
-        ValueError: If it cannot; nothing falls back silently.
-    """
-    if name == "tf32" and device.type != "cuda":
-        raise checks.mismatch("precision: tf32", "a CUDA device", device.type, "use float32")
-
-
 def index_table(steps: int, batch_size: int, count: int, *, seed: int) -> Tensor:
     """Return which image goes where, (steps, batch_size) int64: shuffled epochs, one after the other.
 
@@ -159,7 +132,7 @@ class Data:
         Raises:
             ValueError: If the device cannot compute in the recipe's precision.
         """
-        check_precision(recipe.precision, images.device)
+        devices.check_precision(recipe.precision, images.device)
         layout = memory_format(images, recipe.precision)
         images = images.to(recipe.dtype).contiguous(memory_format=layout)
         placed = images if targets is None else targets.to(recipe.dtype).contiguous(memory_format=layout)
@@ -217,17 +190,6 @@ def autocast(data: Data) -> contextlib.AbstractContextManager[Any]:
     if data.recipe.precision != "bfloat16":
         return contextlib.nullcontext()
     return torch.autocast(data.device.type, torch.bfloat16)
-
-
-@contextlib.contextmanager
-def matmul_precision(precision: str) -> Iterator[None]:
-    """Allow TF32 for precision `tf32`, and for no other, while the context lasts."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 class Training(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from checkerscope.toolkit.training import engine
+from checkerscope.toolkit.training import devices, engine
 from checkerscope.toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
 from checkerscope.toolkit.training.loop import Loop
 
@@ -37,7 +37,7 @@ def train(
     data = Data.of(images, targets, recipe)
     if why := refusal(members, data):
         raise ValueError(why)
-    with torch.cuda.device(data.device), engine.matmul_precision(recipe.precision):
+    with torch.cuda.device(data.device), devices.matmul_precision(recipe.precision):
         return engine.walk(Branches(members, data), recipe.steps, observe)
 
 

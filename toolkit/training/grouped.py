@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkerscope.toolkit import checks
-from checkerscope.toolkit.training import engine, state
+from checkerscope.toolkit.training import devices, engine, state
 from checkerscope.toolkit.training.engine import Data, GroupObserver, Member, Outcome, Recipe
 
 LABEL = "Channel groups"
@@ -95,7 +95,7 @@ def train(
     data = Data.of(images, targets, recipe)
     if why := refusal(members, data):
         raise ValueError(f"{why}; use loop")
-    with engine.matmul_precision(recipe.precision):
+    with devices.matmul_precision(recipe.precision):
         training = Grouped(members, data)
         outcomes = engine.walk(training, recipe.steps, observe)
     training.write_back()

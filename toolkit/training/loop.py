@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from checkerscope.toolkit.training import engine, state
+from checkerscope.toolkit.training import devices, engine, state
 from checkerscope.toolkit.training.engine import Data, Member, Observer, Outcome, Recipe
 
 LABEL = "Eager loop"
@@ -39,7 +39,7 @@ def train(
     """
     data = Data.of(images, targets, recipe)
     each = None if observe is None else lambda step, states: observe(step, states[0])
-    with engine.matmul_precision(recipe.precision):
+    with devices.matmul_precision(recipe.precision):
         return engine.walk(Loop(Member(model, seed, resume), data), recipe.steps, each)[0]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from checkerscope.experiments.__main__ import run
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import source_code
 from checkerscope.experiments.verdicts import contract, history, judging, published
 from checkerscope.experiments.verdicts import page as claims_page
 
@@ -44,7 +44,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package
     for module in (judging, contract, published):
         monkeypatch.setattr(module, "PACKAGE", name)
     # the stamp of a claim that is none of the project's: its file
-    monkeypatch.setattr(provenance, "code_of", lambda *modules: (folder / modules[0].rpartition(".")[2]).as_posix())
+    monkeypatch.setattr(source_code, "code_of", lambda *modules: (folder / modules[0].rpartition(".")[2]).as_posix())
     publish = published.publish
     data, page = tmp_path / "data", tmp_path / "claims.md"
     monkeypatch.setattr(published, "publish", lambda docket, names: publish(docket, names, data, page))
@@ -251,20 +251,18 @@ def test_a_stamp_follows_what_a_claim_imports(tmp_path: Path, monkeypatch: pytes
     (claims / "one.py").write_text("from checkerscope.experiments.claims._shared import add\n")
     (claims / "_shared.py").write_text("add = 1\n")
     (claims / "_other.py").write_text("add = 1\n")
-    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    monkeypatch.setattr(source_code, "PROJECT", tmp_path)
 
     def stamp() -> str:
-        provenance.code_of.cache_clear()
-        provenance._imports.cache_clear()
-        return provenance.code_of("checkerscope.experiments.claims.one")
+        source_code.forget()
+        return source_code.code_of("checkerscope.experiments.claims.one")
 
     before = stamp()
     (claims / "_other.py").write_text("add = 2\n")
     assert stamp() == before
     (claims / "_shared.py").write_text("add = 2\n")
     assert stamp() != before
-    provenance.code_of.cache_clear()
-    provenance._imports.cache_clear()
+    source_code.forget()
 
 
 def test_the_committed_page_is_that_of_the_committed_verdicts() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load, load_file
 
 from checkerscope.experiments.__main__ import run
+from checkerscope.experiments.execution import fit
 from checkerscope.experiments.store.runs import Store, weights_name
 from checkerscope.experiments.study import build
 from checkerscope.experiments.study.spec import RunSpec
@@ -80,10 +81,10 @@ def test_a_fine_tune_is_the_studys_own_in_the_runs_precision(
     options = ["--remedy", "equal_gain", "--finetune", "3", "--learning-rate", "1e-3", "--output", str(output)]
     assert run(["cure", base, "--results", str(tmp_path / "results"), *options]) == 0
     spec = RunSpec.model_validate_json(store.load(cured, "spec.json"))
-    network = build.architecture(spec, build.data(spec, "test")).to(build.recipe(spec).dtype)
+    network = build.architecture(spec, build.data(spec, "test")).to(fit.recipe(spec).dtype)
     network.load_state_dict(load(store.load(cured, weights_name(3))))
     there, here = fold.apply(network).state_dict(), load_file(output)
-    assert {value.dtype for value in here.values()} == {build.recipe(spec).dtype}
+    assert {value.dtype for value in here.values()} == {fit.recipe(spec).dtype}
     # the folded kernels are projected from another layout in memory
     torch.testing.assert_close(here, there, rtol=1e-14 if precision == "float64" else 1e-6, atol=1e-16)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import os
 import resource
 import signal
@@ -103,11 +104,11 @@ def test_four_processes_and_twelve_runs(trial: int, tmp_path: Path, monkeypatch:
     class Spec:
         def __init__(self, canonical: str) -> None:
             self.canonical, self.base = canonical, None
-            self.id = training.provenance.hashlib.sha256(canonical.encode()).hexdigest()[:12]
+            self.id = hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def train(spec: Any, place: Place, store: Store) -> dict[str, Any]:
         store.commit(spec.id, {"spec.json": spec.canonical.encode()}, {"status": "done", "steps": 0}, {})
-        return training.answer(spec, "done")
+        return training.report(spec, "done")
 
     monkeypatch.setattr(training.RunSpec, "model_validate_json", Spec)
     monkeypatch.setattr(training, "_train", audited(tmp_path / "audit", train))
@@ -361,14 +362,14 @@ def test_a_study_whose_output_nobody_takes_is_trained_all_the_same(
     """One run fails, so that there is something to say on both streams."""
     import checkerscope.experiments.__main__ as entry
 
-    train = training.loop.train
+    train = training.fit.loop.train
 
     def fragile(*arguments: Any, seed: int, **options: Any) -> Any:
         if seed == 1:
             raise RuntimeError("tired")
         return train(*arguments, seed=seed, **options)
 
-    monkeypatch.setattr(training.loop, "train", fragile)
+    monkeypatch.setattr(training.fit.loop, "train", fragile)
 
     def start() -> None:
         full = os.open("/dev/full", os.O_WRONLY)

@@ -247,14 +247,14 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train = training.loop.train
+    train = training.fit.loop.train
 
     def fragile(model: torch.nn.Module, *arguments: object, seed: int, **options: object) -> object:
         if seed == 1:
             raise RuntimeError("the machine\nis tired")
         return train(model, *arguments, seed=seed, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training.loop, "train", fragile)
+    monkeypatch.setattr(training.fit.loop, "train", fragile)
     assert checkerscope("run", tiny) == 3
     shown = capsys.readouterr()
     assert shown.out.startswith("tiny: 2 done, 2 failed of 4 runs\n")
@@ -262,7 +262,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     store = Store(tmp_path / "results", "tiny")
     failed = [run for run in store.runs() if store.record(run)["status"] == "failed"]
     assert len(failed) == 2
-    monkeypatch.setattr(training.loop, "train", train)
+    monkeypatch.setattr(training.fit.loop, "train", train)
     assert checkerscope("run", tiny) == 0
     assert capsys.readouterr().out == "tiny: 4 done of 4 runs\n"
 

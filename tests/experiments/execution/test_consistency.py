@@ -18,7 +18,7 @@ from checkerscope.experiments.reporting import collect
 from checkerscope.experiments.store.records import load_records
 from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.store.seals import digest, sealed
-from checkerscope.experiments.study import build, config, provenance
+from checkerscope.experiments.study import build, config, provenance, source_code
 from checkerscope.experiments.study.grid import Grid
 from checkerscope.toolkit import catalog
 
@@ -158,7 +158,7 @@ def test_other_code_is_said_and_refused_by_strict(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert checkerscope("run", tiny, "--strict") == 0, "nothing has changed"
-    monkeypatch.setattr(provenance, "training_code", lambda spec, *executor: "other")
+    monkeypatch.setattr(source_code, "training_code", lambda spec, *executor: "other")
     capsys.readouterr()
     assert checkerscope("run", tiny, "--strict") == 2
     assert ", now other" in capsys.readouterr().err

@@ -18,7 +18,7 @@ import torch
 from checkerscope.experiments.execution import checkpoints, training
 from checkerscope.experiments.execution.training import Place, train_run
 from checkerscope.experiments.store.runs import Store
-from checkerscope.experiments.study import config, provenance
+from checkerscope.experiments.study import config, provenance, source_code
 from checkerscope.experiments.study.grid import Grid
 from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.experiments.workers.signals import start_worker
@@ -72,17 +72,17 @@ def undisturbed(spec: RunSpec, folder: Path) -> dict[str, bytes]:
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], Any]], None]:
     """Make training save its state after every step, and do something after step n."""
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
-    look = checkpoints.Keeper.__call__
+    look = checkpoints.TrainingObserver.__call__
 
     def arrange(step: int, act: Callable[[], Any], *, before: bool = False) -> None:
-        def looked(self: checkpoints.Keeper, now: int, state: Callable[[], dict[str, torch.Tensor]]) -> None:
+        def looked(self: checkpoints.TrainingObserver, now: int, state: Callable[[], dict[str, torch.Tensor]]) -> None:
             if before and now == step:
                 act()
             look(self, now, state)
             if not before and now == step:
                 act()
 
-        monkeypatch.setattr(checkpoints.Keeper, "__call__", looked)
+        monkeypatch.setattr(checkpoints.TrainingObserver, "__call__", looked)
 
     return arrange
 
@@ -98,14 +98,14 @@ def nothing() -> None:
 def resumed_from(spec: RunSpec, place: Place, monkeypatch: pytest.MonkeyPatch) -> int:
     """Go on with a run in this process; return the step that it went on from."""
     begun: list[int] = []
-    train = training.loop.train
+    train = training.fit.loop.train
 
     def watched(*arguments: Any, resume: dict[str, torch.Tensor] | None, **options: Any) -> Any:
         begun.append(int(resume["step"]) if resume else 0)
         return train(*arguments, resume=resume, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.loop, "train", watched)
+        patched.setattr(training.fit.loop, "train", watched)
         assert train_run(spec.canonical, place)["status"] in ("done", "diverged")
     return begun[0]
 
@@ -197,9 +197,9 @@ def test_a_worker_that_is_told_to_stop_saves_what_it_can_and_ends(
             elif where == "commit":
                 patched.setattr(Store, "commit", then(stop, Store.commit))
             else:
-                look = checkpoints.Keeper.__call__
+                look = checkpoints.TrainingObserver.__call__
                 patched.setattr(
-                    checkpoints.Keeper,
+                    checkpoints.TrainingObserver,
                     "__call__",
                     lambda self, step, state: (stop() if f"step {step}" == where else None, look(self, step, state)),
                 )
@@ -273,11 +273,11 @@ def test_a_run_begun_by_other_code_is_begun_again(
     spec = spec_of(tiny)
     at_step(4, die)
     with monkeypatch.context() as patched:
-        patched.setattr(provenance, "training_code", lambda spec: "other")
+        patched.setattr(source_code, "training_code", lambda spec: "other")
         assert in_child(lambda: train_run(spec.canonical, place)) == -signal.SIGKILL
     at_step(-1, nothing)
     assert resumed_from(spec, place, monkeypatch) == 0
-    assert place.store.environment(spec.id)["code"] == provenance.training_code(spec)
+    assert place.store.environment(spec.id)["code"] == source_code.training_code(spec)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x80\x04N.", b"{}", None], ids=["empty", "pickle", "JSON", "bit"])
@@ -368,7 +368,7 @@ def test_a_run_that_fails_is_stored_as_failed_with_one_line(
 ) -> None:
     spec = spec_of(tiny)
     with monkeypatch.context() as patched:
-        patched.setattr(training.loop, "train", train)
+        patched.setattr(training.fit.loop, "train", train)
         answer = train_run(spec.canonical, place)
     record = place.store.record(spec.id)
     assert (answer["status"], record["status"], record["why"]) == ("failed", "failed", answer["why"])
@@ -461,7 +461,7 @@ def test_a_failure_that_cannot_be_recorded_is_still_told(
     tiny: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(tiny)
-    monkeypatch.setattr(training.loop, "train", broken(RuntimeError("the first")))
+    monkeypatch.setattr(training.fit.loop, "train", broken(RuntimeError("the first")))
     monkeypatch.setattr(Store, "commit", broken(OSError(28, "No space left on device")))
     answer = train_run(spec.canonical, place)
     assert answer["status"] == "halted"

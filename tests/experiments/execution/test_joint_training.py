@@ -63,7 +63,7 @@ def test_one_that_is_there_already_is_not_trained_again(checkerscope: Command, t
 def test_a_stopped_group_goes_on_to_the_same_bytes(
     checkerscope: Command, tiny: Path, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    look, saved = checkpoints.Keeper.look, []
+    look, saved = checkpoints.TrainingObserver.look, []
 
     def stopped(self: Any, step: int, state: Any, *, save: bool) -> None:
         look(self, step, state, save=save)
@@ -74,13 +74,13 @@ def test_a_stopped_group_goes_on_to_the_same_bytes(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0)
-        patch.setattr(checkpoints.Keeper, "look", stopped)
+        patch.setattr(checkpoints.TrainingObserver, "look", stopped)
         checkerscope("run", tiny, "--engine", "grouped")
     assert not store.runs()
     steps = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            checkpoints.Keeper,
+            checkpoints.TrainingObserver,
             "look",
             lambda self, step, state, **k: (steps.append(step), look(self, step, state, **k)),
         )
@@ -93,7 +93,7 @@ def test_a_stopped_group_goes_on_to_the_same_bytes(
 
 
 def test_states_of_different_steps_are_begun_again() -> None:
-    class Keeper:
+    class Observer:
         def __init__(self, step: int) -> None:
             self.step, self.weights = step, {0: {}}
 
@@ -101,10 +101,11 @@ def test_states_of_different_steps_are_begun_again() -> None:
             return {"step": torch.tensor(self.step)}
 
     members = [joint_training.Member(torch.nn.Identity(), seed) for seed in (0, 1)]
-    keepers = [Keeper(3), Keeper(4)]
-    assert joint_training._resumed(members, keepers) == members
-    assert [keeper.weights for keeper in keepers] == [{}, {}]
-    assert [m.resume["step"] for m in joint_training._resumed(members, [Keeper(3), Keeper(3)]) if m.resume] == [3, 3]
+    observers = [Observer(3), Observer(4)]
+    assert joint_training._resumed(members, observers) == members
+    assert [observer.weights for observer in observers] == [{}, {}]
+    resumed = joint_training._resumed(members, [Observer(3), Observer(3)])
+    assert [member.resume["step"] for member in resumed if member.resume] == [3, 3]
 
 
 def test_what_cannot_be_joined_fails_by_name(checkerscope: Command, tiny: Path, store: Store) -> None:

@@ -17,7 +17,7 @@ import torch
 from checkerscope.analysis.records import Records
 from checkerscope.analysis.trial import Trial
 from checkerscope.experiments.errors import StoreError
-from checkerscope.experiments.execution import measuring
+from checkerscope.experiments.execution import evaluate
 from checkerscope.experiments.reporting import collect, paper
 from checkerscope.experiments.store import verify
 from checkerscope.experiments.store.manifest import unsealed
@@ -190,11 +190,11 @@ def trial() -> Trial:
 def test_a_measure_leaves_what_the_next_one_is_shown(
     measure: Callable[[Trial], object], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring.catalog, "load", lambda package, name: SimpleNamespace(measure=measure))
+    monkeypatch.setattr(evaluate.catalog, "load", lambda package, name: SimpleNamespace(measure=measure))
     shown = trial()
     kept = shown.reconstruction.clone(), shown.model.weight.detach().clone()
     with pytest.raises(ValueError, match=problem):
-        measuring._take("bad", shown)
+        evaluate.take("bad", shown)
     torch.testing.assert_close(shown.reconstruction, kept[0], equal_nan=True)
     assert torch.equal(shown.model.weight, kept[1])
 

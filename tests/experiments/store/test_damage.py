@@ -239,14 +239,14 @@ def test_a_folder_that_goes_during_training_is_named_and_the_weights_are_kept(
     runs = results / "tiny" / "runs"
     run = Store(results, "tiny").runs()[0]
     shutil.rmtree(runs / run)
-    train = training.loop.train
+    train = training.fit.loop.train
 
     def then_taken(*arguments: Any, **options: Any) -> Any:
         outcome = train(*arguments, **options)
         TAKEN[case](results)
         return outcome
 
-    monkeypatch.setattr(training.loop, "train", then_taken)
+    monkeypatch.setattr(training.fit.loop, "train", then_taken)
     assert checkerscope("run", tiny) == 1
     (line,) = capsys.readouterr().err.splitlines()
     why = "Not a directory" if "file" in case else "No such file or directory"

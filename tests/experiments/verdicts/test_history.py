@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checkerscope.experiments.study import provenance
+from checkerscope.experiments.study import source_code
 from checkerscope.experiments.verdicts.history import VERDICTS, NoHistory, unexplained
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -62,7 +62,7 @@ def test_no_repository_is_no_history(tmp_path: Path) -> None:
 
 def test_this_repository_explains_its_verdicts() -> None:
     try:
-        lines = unexplained(provenance.PROJECT)
+        lines = unexplained(source_code.PROJECT)
     except NoHistory as absent:
         pytest.skip(str(absent))
     assert lines == []

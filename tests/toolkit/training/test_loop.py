@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from checkerscope.toolkit.training import engine, loop
+from checkerscope.toolkit.training import devices, engine, loop
 from checkerscope.toolkit.training.engine import Recipe
 
 Build = Callable[..., nn.Module]
@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused(build: Build, images: Tensor) -> None:
     with pytest.raises(ValueError, match="recipe: loss"):
         Recipe(1, loss="huber")
     with pytest.raises(ValueError, match="cuda:9 is not available"):
-        engine.pick_device("cuda:9")
+        devices.pick_device("cuda:9")
 
 
 def test_the_callers_tf32_setting_comes_back(build: Build, images: Tensor) -> None:
