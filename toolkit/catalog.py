@@ -42,6 +42,7 @@ class Component:
         options: Keyword-only arguments of its constructor or entry function, without those of the contract.
         path: The file.
         broken: Why the file could not be read; empty when it could.
+        types: Annotation of every option that has one, as it is written; else the type of a literal default.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Component:
     options: tuple[str, ...] = ()
     path: Path = Path()
     broken: str = ""
+    types: dict[str, str] = field(default_factory=dict)
 
 
 @functools.lru_cache(maxsize=64)  # a grid asks for the same few folders and files once per run
@@ -203,7 +205,8 @@ def _read(package: str, name: str, path: Path, stamp: tuple[int, int]) -> Compon
         literals |= _literals(classes[0].body)
         scope, entry = classes[0].body, "__init__"
     label, source = str(literals.pop("label", name)), str(literals.pop("source", ""))
-    return Component(name, label, source, literals, _keywords(scope, entry), path)
+    types = _keywords(scope, entry)
+    return Component(name, label, source, literals, tuple(types), path, types=types)
 
 
 #: Keyword arguments that a contract itself passes, so that they are not options of a component.
@@ -219,11 +222,23 @@ def _file_literals(path: Path) -> dict[str, Any]:
     return _literals(ast.parse(path.read_text(encoding="utf-8")).body)
 
 
-def _keywords(body: list[ast.stmt], function: str) -> tuple[str, ...]:
+def _keywords(body: list[ast.stmt], function: str) -> dict[str, str]:
+    """Return the types of a function's keyword-only arguments by name, without those of the contract."""
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            return tuple(a.arg for a in node.args.kwonlyargs if a.arg not in CONTRACT_KEYWORDS)
-    return ()
+            both = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return {a.arg: _type(a.annotation, default) for a, default in both if a.arg not in CONTRACT_KEYWORDS}
+    return {}
+
+
+def _type(annotation: ast.expr | None, default: ast.expr | None) -> str:
+    """Return the type of an argument as text; empty where neither annotation nor default says it."""
+    if annotation is not None:
+        return ast.unparse(annotation)
+    value = getattr(default, "value", None)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "float"  # 1 may stand for 1.0
+    return type(value).__name__ if isinstance(value, bool | str) else ""
 
 
 def _literals(body: list[ast.stmt]) -> dict[str, Any]:

@@ -129,6 +129,7 @@ def _settings(options: _Options) -> dict[str, Any]:
     """Return the remedy's options from KEY=VALUE texts; values as in TOML, a bare word is a string."""
     from checkerscope.experiments.study.config import override
     from checkerscope.toolkit import catalog
+    from checkerscope.toolkit.options import check
 
     component = catalog.describe_one("checkerscope.toolkit.remedies", options.remedy)
     given: dict[str, Any] = {}
@@ -141,6 +142,7 @@ def _settings(options: _Options) -> dict[str, Any]:
         if key not in known:
             raise click.UsageError(f"--set {key}: {options.remedy} has none; {catalog.closest(key, known)}")
         override(given, text)
+    check(component, given)
     return given
 
 

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 NEUTRAL = tuple(
     f"{NAME}.{place}"
     for place in (
-        *("toolkit.catalog", "toolkit.checks"),
+        *("toolkit.catalog", "toolkit.checks", "toolkit.options"),
         *("experiments.errors", "experiments.store", "experiments.workers", "experiments.reporting"),
         *("experiments.cli", "experiments.study.provenance", "experiments.study.source_code"),
     )

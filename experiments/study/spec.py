@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from checkerscope.toolkit import catalog
+from checkerscope.toolkit import catalog, options
 
 #: Integers are below this in size: torch and numpy take no larger ones.
 LARGEST = 2**63
@@ -24,15 +24,13 @@ class Model(BaseModel):
 
 
 def _component(package: str) -> Any:
-    """Return a validator that checks a component's name and the names of its options against the folder."""
+    """Return a validator that checks a component's name and its options against its file in the folder."""
 
     def check(value: ComponentSpec) -> ComponentSpec:
         found = catalog.describe_one(package, value.name)
         if found.broken:
             raise ValueError(f"{found.path.name} cannot be read: {found.broken}")
-        for key in value.options:
-            if key not in found.options:
-                raise ValueError(f"{value.name} has no option {key!r}; {catalog.closest(key, found.options)}")
+        options.check(found, value.options)
         for key, given in value.options.items():
             for item in given if isinstance(given, list) else [given]:
                 if isinstance(item, int) and abs(item) >= LARGEST:

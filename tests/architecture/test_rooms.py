@@ -35,7 +35,7 @@ ROOMS = {
             "response",
             "filters",
         ),
-        *("geometry", "contracts", "catalog", "checks"),
+        *("geometry", "contracts", "options", "catalog", "checks"),
     ),
     "benchmarks": ("*", "pages", "harness", "plain_script"),
 }

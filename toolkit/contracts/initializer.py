@@ -18,6 +18,7 @@ import torch
 
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.options import check
 
 PACKAGE = "checkerscope.toolkit.initializers"
 
@@ -29,16 +30,13 @@ def initialize(
     """Fill every kernel and bias of `upsampler` in place.
 
     Raises:
-        ValueError: If the name or an option is unknown, if the initialization does not accept a kernel's layout or
-            size, or if there is no kernel to fill (only `default`, which then leaves what the constructor wrote,
-            passes).
+        ValueError: If the name or an option is unknown, an option is of another type, the initialization does not
+            accept a kernel's layout or size, or there is no kernel to fill (only `default`, which then leaves what the
+            constructor wrote, passes).
     """
     module = catalog.load(PACKAGE, name)
     options = dict(options or {})
-    for key in options:
-        known = catalog.describe_one(PACKAGE, name).options
-        if key not in known:
-            raise ValueError(f"{name} has no option {key!r}; {catalog.closest(key, known)}")
+    check(catalog.describe_one(PACKAGE, name), options)
     kernels = tuple(upsampler.kernels())
     subject = type(upsampler).__module__.rpartition(".")[2]
     if not kernels and name != "default":

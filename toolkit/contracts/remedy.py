@@ -26,6 +26,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from checkerscope.toolkit import catalog
+from checkerscope.toolkit.options import check
 
 #: What a remedy may promise of the cured module.
 PROMISES = ("exact", "approximate", "needs data", "needs fine-tuning")
@@ -70,14 +71,11 @@ def _read(remedy: Remedy) -> tuple[str, dict[str, Any]]:
     """Return a remedy's name and options.
 
     Raises:
-        ValueError: If it has no such option.
+        ValueError: If it has no such option, or one is of another type.
     """
     table = {"name": remedy} if isinstance(remedy, str) else dict(remedy)
     name = str(table.pop("name", ""))
-    known = catalog.describe_one(PACKAGE, name).options
-    for key in table:
-        if key not in known:
-            raise ValueError(f"{name} has no option {key!r}; {catalog.closest(key, known)}")
+    check(catalog.describe_one(PACKAGE, name), table)
     return name, table
 
 

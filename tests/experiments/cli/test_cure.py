@@ -139,7 +139,7 @@ DEEP = "order=" + "[" * 5000
         (["--learning-rate", "-1"], "--learning-rate: expected a number above 0, got -1"),
         (["--learning-rate", "nan"], "--learning-rate: expected a number above 0, got nan"),
         (["--learning-rate", "inf"], "--learning-rate: expected a number above 0, got inf"),
-        (["--set", DEEP], "equal_gain: transposed convolution: equal gain: order: expected an integer from 0, got"),
+        (["--set", DEEP], "equal_gain: order: expected an integer, got '[["),
         (["--set", "order=1\nplaces=2"], "--set order: expected one value, got several lines"),
         (["--set", f"order={'9' * 5000}"], "--set order: not valid TOML: "),
     ],

@@ -243,6 +243,45 @@ def test_a_bad_override_is_refused(override: str, message: str, tmp_path: Path) 
         Grid(config.read(path, (override,)), str(path))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("network.final_conv=False", "network: autoencoder: final_conv: expected true or false, got 'False'; write"),
+        ("network.final_conv=no", "network: autoencoder: final_conv: expected true or false, got 'no'; write"),
+        ("network.width=8.5", "network: autoencoder: width: expected an integer, got 8.5"),
+        (
+            'images.source={name = "folder", path = "p", skip_unusable = "false"}',
+            "images.source: folder: skip_unusable: expected true or false, got 'false'; write",
+        ),
+        (
+            'grid.upsampler=[{name = "transposed_conv", bias = "no"}]',
+            "upsampler: transposed_conv: bias: expected true or false, got 'no'; write",
+        ),
+        (
+            'grid.initializer=[{name = "constant", value = "much"}]',
+            "initializer: constant: value: expected a number, got 'much'",
+        ),
+        (
+            'grid.cure=["none", {name = "equal_gain", keep = 1}]',
+            "cure: equal_gain: keep: expected true or false, got 1",
+        ),
+        (
+            'grid.cure=["none", {name = "self_distil", inputs = "mine"}]',
+            "cure: self_distil: inputs: expected Tensor, got 'mine'",
+        ),
+    ],
+)
+def test_an_option_of_another_type_is_refused_before_anything_is_built(
+    override: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "good.toml"
+    path.write_text(GOOD)
+    with pytest.raises(ConfigError) as caught:
+        Grid(config.read(path, (override,)), str(path))
+    assert f"{path}: {message}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_factor_is_set_only_in_a_grid(tmp_path: Path) -> None:
     path = tmp_path / "good.toml"
     path.write_text(GOOD)

@@ -151,7 +151,7 @@ def test_what_is_loaded_when_a_run_is_trained_and_measured_is_in_a_stamp(cured: 
     files = {path.relative_to(source_code.PROJECT).as_posix() for path in loaded if not source_code._is_prose(path)}
     inside = closure(source_code.training_code, run) | closure(measuring, run)
     assert len(inside) > 20
-    assert files - inside == {"toolkit/catalog.py", "toolkit/checks.py"}
+    assert files - inside == {"toolkit/catalog.py", "toolkit/checks.py", "toolkit/options.py"}
 
 
 def test_a_move_changes_no_stamp(copy: Path) -> None:
