@@ -13,7 +13,7 @@ from checkerscope.experiments.study import provenance, source_code
 if TYPE_CHECKING:
     from checkerscope.experiments.execution.training import Place
     from checkerscope.experiments.store.runs import Store
-    from checkerscope.experiments.study.grid import Run
+    from checkerscope.experiments.study.grid import Grid, Run
     from checkerscope.experiments.study.spec import RunSpec
 
 #: What an absent or damaged environment says of everything.
@@ -104,31 +104,31 @@ def _path(spec: RunSpec) -> str:
     return str(spec.images.source.options.get("path", ""))
 
 
-def strangers(runs: Iterable[Run], ids: Sequence[str], store: Store) -> str:
-    """Return what to say of stored runs that belong to another config: how many, and what is other in it."""
-    if not ids:
+def of_another_config(grid: Grid, unlisted: Sequence[str], store: Store) -> str:
+    """Return what to say of stored runs that are none of a grid's: how many, and what is other in them."""
+    if not unlisted:
         return ""
-    keys = changed_keys(runs, ids[:SHOWN], store)
+    keys = changed_keys(grid, unlisted[:SHOWN], store)
     differs = f": {', '.join(keys)} differs" if keys else ""
-    return f"; {len(ids)} stored runs belong to another config{differs}"
+    return f"; {len(unlisted)} stored runs belong to another config{differs}"
 
 
-def changed_keys(runs: Iterable[Run], strangers: Iterable[str], store: Store) -> list[str]:
+def changed_keys(grid: Grid, unlisted: Iterable[str], store: Store) -> list[str]:
     """Return the config keys in which stored runs of another config differ from every run of this one.
 
     Args:
-        runs: The runs of the config.
-        strangers: Ids of stored runs that are not among them.
+        grid: The runs of the config.
+        unlisted: Ids of stored runs that are not among them.
         store: Where those are.
     """
     known: dict[str, set[str]] = {}
-    for run in runs:
-        for key, value in _flat(json.loads(run.spec.canonical)):
+    for spec in grid.one_by_one():
+        for key, value in _flat(json.loads(spec.canonical)):
             known.setdefault(key, set()).add(value)
     changed: set[str] = set()
-    for stranger in strangers:
-        if store.is_complete(stranger):
-            theirs = _flat(json.loads(store.load(stranger, "spec.json")))
+    for run in unlisted:
+        if store.is_complete(run):
+            theirs = _flat(json.loads(store.load(run, "spec.json")))
             changed |= {key for key, value in theirs if value not in known.get(key, ())}
     return sorted(changed)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from checkerscope.experiments.store.runs import Store
-from checkerscope.experiments.study.grid import Run
+from checkerscope.experiments.study.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Progress:
         failed: Runs that raised.
         missing: Runs not yet committed.
         damaged: Lines that name what is wrong with stored runs.
-        strangers: Run folders that belong to no run of the config (it has changed since).
+        unlisted: Ids of stored runs of another config (it has changed since).
         failures: One line per failed run: id, arm and why.
     """
 
@@ -30,7 +29,7 @@ class Progress:
     failed: int
     missing: int
     damaged: tuple[str, ...]
-    strangers: tuple[str, ...]
+    unlisted: tuple[str, ...]
     failures: tuple[str, ...] = ()
 
     @property
@@ -39,19 +38,19 @@ class Progress:
         return self.done + self.diverged + self.failed == self.total
 
 
-def progress(runs: Iterable[Run], store: Store) -> Progress:
-    """Return the state of a study's runs in the store."""
-    total, strangers = 0, set(store.runs())
+def progress(grid: Grid, store: Store) -> Progress:
+    """Return the state of a study's runs in the store; what is not there is only counted."""
+    unlisted = set(store.runs())
     counts = {"done": 0, "diverged": 0, "failed": 0}
     damaged: list[str] = []
     failures: list[str] = []
     bases: set[str] = set()
-    for total, run in enumerate(runs, 1):  # noqa: B007
+    for run in grid.among(unlisted):
         if run.spec.base is not None:  # which a cure starts from, whether it is a run of the grid or not
             bases.add(run.spec.base.id)
-        if (name := run.spec.id) not in strangers:
+        if (name := run.spec.id) not in unlisted:
             continue
-        strangers.remove(name)
+        unlisted.remove(name)
         found = store.inspect(name)
         damaged += found.problems
         if not found.problems:
@@ -59,10 +58,10 @@ def progress(runs: Iterable[Run], store: Store) -> Progress:
         if not found.problems and found.status == "failed":
             failures.append(f"{name} ({run.arm}, seed {run.spec.seed}): {store.record(name)['why']}")
     return Progress(
-        total,
+        len(grid),
         **counts,
-        missing=total - sum(counts.values()),
+        missing=len(grid) - sum(counts.values()),
         damaged=tuple(damaged),
-        strangers=tuple(sorted(strangers - bases)),
+        unlisted=tuple(sorted(unlisted - bases)),
         failures=tuple(failures),
     )

@@ -130,7 +130,7 @@ class Session:
 
     def has_finished(self) -> bool:
         """Return whether a run of the study has ended, in whatever way and whosever shard it is of."""
-        return any(self.store.is_complete(run.spec.id) for run in self.grid)
+        return any(self.store.is_complete(run.spec.id) for run in self.grid.among(self.store.runs()))
 
     def measure(self) -> list[str]:
         """Take the missing measures of every finished run; return one line per measure that failed."""
@@ -226,5 +226,5 @@ class Session:
         state = state or self.progress()
         words = ("done", "diverged", "failed", "missing")
         parts = [f"{getattr(state, word)} {word}" for word in words if getattr(state, word) or word == "done"]
-        strangers = consistency.strangers(self.grid, state.strangers, self.store)
-        return f"{self.name}: {', '.join(parts)} of {state.total} runs{strangers}"
+        others = consistency.of_another_config(self.grid, state.unlisted, self.store)
+        return f"{self.name}: {', '.join(parts)} of {state.total} runs{others}"

@@ -29,12 +29,13 @@ def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: 
     Raises:
         StoreError: If no run is committed, or runs of one image source saw different images.
     """
-    consistency.refuse_mixed_images(grid, store)
+    present = store.runs()
+    consistency.refuse_mixed_images(grid.among(present), store)
     rows: list[dict[str, Any]] = []
     machine: list[dict[str, Any]] = []
     values: list[tuple[str, int, str, float]] = []
     arrays: dict[str, _OverSeeds] = {}
-    for run in grid:
+    for run in grid.among(present):
         key = run.spec.id
         if not store.is_complete(key):
             continue

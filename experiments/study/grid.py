@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from checkerscope.experiments.study.config import Config, ConfigError, merge, validate
@@ -52,16 +52,27 @@ class Grid:
         self._base = {"images": config.images, "network": config.network, "scale": config.scale, "train": config.train}
         self._validate_values()
         #: Labels of values whose plain ones are another value's too, by factor and value.
-        self._told: dict[tuple[str, str], str] = {}
+        self._longer_labels: dict[tuple[str, str], str] = {}
         self._tell_apart()
-        self._referenced = tuple(dict.fromkeys(key for rule in config.exclude for key in rule))
         self._validate_exclusions()
         self._validate_pairs()
 
     def __len__(self) -> int:
-        free = prod(len(values) for key, values in self.factors.items() if key not in self._referenced)
-        kept = sum(1 for chosen in self._product(self._referenced) if not self._excluded(chosen))
-        return free * kept
+        """Return the number of runs, by arithmetic: values that the same rules mean are counted together."""
+        rules = range(len(self.config.exclude))
+        counts = Counter({frozenset(rules): 1})  # of choices, by the rules that all their values match so far
+        for key, values in self.factors.items():
+            classes = Counter(frozenset(rule for rule in rules if self._allows(rule, key, value)) for value in values)
+            combined: Counter[frozenset[int]] = Counter()
+            for (left, before), (matched, here) in itertools.product(counts.items(), classes.items()):
+                combined[left & matched] += before * here
+            counts = combined
+        return counts[frozenset()]
+
+    def _allows(self, rule: int, key: str, value: Any) -> bool:
+        """Return whether an exclusion may mean runs with this value of a factor."""
+        wanted = self.config.exclude[rule]
+        return key not in wanted or matches(value, wanted[key])
 
     def __iter__(self) -> Iterator[Run]:
         """Yield every run, arm by arm in config order, seeds innermost."""
@@ -79,6 +90,24 @@ class Grid:
             # every seed was validated with the first arm, and every arm is with its first seed
             yield Run(before.spec.model_copy(update={"seed": seed}), before.arm, chosen)
 
+    def among(self, ids: Iterable[str]) -> Iterator[Run]:
+        """Yield the runs that have one of some ids or cure a run that has; the search ends when all ids were met."""
+        left = set(ids)
+        bases_are_runs = NO_CURE in self.factors.get("cure", ())
+        for run in self if left else ():
+            base = "" if run.spec.base is None else run.spec.base.id
+            if run.spec.id in left or base in left:
+                left -= {run.spec.id} if bases_are_runs else {run.spec.id, base}
+                yield run
+            if not left:
+                return
+
+    def one_by_one(self) -> Iterator[RunSpec]:
+        """Yield the spec of every factor's every value, with the others at their first."""
+        first = {key: values[0] for key, values in self.factors.items()}
+        for key, values in self.factors.items():
+            yield from (self._spec({**first, key: value}) for value in values)
+
     def label(self, chosen: dict[str, Any]) -> str:
         """Return an arm's name: the labels of its components, then every other factor that varies."""
         parts = [self._text("upsampler", chosen["upsampler"])]
@@ -93,8 +122,8 @@ class Grid:
 
     def _text(self, key: str, value: Any) -> str:
         """Return what stands for a factor's value in a label."""
-        told = self._told.get((key, _fixed(value))) if self._told else None
-        return told or _text(key, value)
+        longer = self._longer_labels.get((key, _fixed(value))) if self._longer_labels else None
+        return longer or _text(key, value)
 
     def _product(self, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         for values in itertools.product(*(self.factors[key] for key in keys)):
@@ -114,13 +143,12 @@ class Grid:
         return validate(RunSpec, raw, self.where)
 
     def _validate_values(self) -> None:
-        first = {key: values[0] for key, values in self.factors.items()}
         for key in self.factors:
             if key.split(".")[0] not in RunSpec.model_fields:
                 raise ConfigError(f"{self.where}: grid.{key}: unknown; {catalog.closest(key, RunSpec.model_fields)}")
+        specs = self.one_by_one()
         for key, values in self.factors.items():
-            ids = {self._spec({**first, key: value}).id for value in values}
-            if len(ids) < len(values):
+            if len({spec.id for spec in itertools.islice(specs, len(values))}) < len(values):
                 raise ConfigError(f"{self.where}: grid.{key}: expected different values, got one twice")
 
     def _tell_apart(self) -> None:
@@ -131,7 +159,7 @@ class Grid:
                 alike.setdefault(_text(key, value), []).append(value)
             for text, group in alike.items():
                 if len(group) > 1:
-                    self._told |= {(key, _fixed(v)): " ".join([text, *_differing(v, group)]) for v in group}
+                    self._longer_labels |= {(key, _fixed(v)): " ".join([text, *_differing(v, group)]) for v in group}
             # the comma joins the parts of a label: where none begins with another one, none can be taken for two
             texts = sorted((f"{self._text(key, value)}, ", str(value)) for group in alike.values() for value in group)
             for (text, value), (other, another) in itertools.pairwise(texts):
@@ -153,7 +181,7 @@ class Grid:
                 for item in wanted if isinstance(wanted, list) else [wanted]:
                     if not any(matches(value, item) for value in self.factors[key]):
                         raise ConfigError(f"{self.where}: exclude.{number}: no value of {key} matches {item!r}")
-        if all(self._excluded(chosen) for chosen in self._product(self._referenced)):
+        if not len(self):
             raise ConfigError(f"{self.where}: exclude: expected rules that leave a run, got none left; drop a rule")
 
     def _validate_pairs(self) -> None:

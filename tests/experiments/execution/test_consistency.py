@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,21 @@ def test_nothing_unpickles_and_nothing_talks_to_the_network(folder: str) -> None
                 found |= set() if safe else {called}
         bad = found & (UNPICKLING | NETWORK | set(SAFE_WITH)) - EXCEPTIONS.get(path.name, set())
         assert not bad, f"{path}: {bad}"
+
+
+def test_an_empty_store_of_a_hundred_million_runs_is_answered_at_once(
+    tiny: Path, tmp_path: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = str(list(range(500)))
+    text = tiny.read_text().replace(
+        "seed = [0, 1]", f'seed = {values}\n"train.steps" = {values}\n"images.seed" = {values}'
+    )
+    tiny.write_text(text)
+    began = time.process_time()
+    assert checkerscope("measure", tiny) == 2
+    assert "no finished run to measure" in capsys.readouterr().err
+    assert checkerscope("collect", tiny) == 1
+    assert "no finished run to collect" in capsys.readouterr().err
+    assert checkerscope("status", tiny) == 0
+    assert "0 done, 250000000 missing of 250000000 runs" in capsys.readouterr().out
+    assert time.process_time() - began < 10

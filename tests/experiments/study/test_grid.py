@@ -7,8 +7,10 @@ import dataclasses
 import itertools
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +94,55 @@ def test_counting_equals_enumerating() -> None:
         ],
     )
     assert len(many) == len(list(many)) == 3 * 2 * 2 * 3 - 2 * 3 + 3 * 2 * 2
+
+
+@pytest.mark.parametrize("trial", range(12))
+def test_counting_equals_enumerating_under_any_rules(trial: int) -> None:
+    """Rules over one to four factors, overlapping, with lists, tables and names."""
+    draw = random.Random(trial)
+    arms = ["nearest_conv", "pixel_shuffle", {"name": "transposed_conv", "kernel_size": 4}, "transposed_conv"]
+    factors: dict[str, list[Any]] = {
+        "upsampler": arms,
+        "train.steps": [1, 2, 3],
+        "network.width": [4, 5, 6, 7],
+        "seed": [0, 1, 2],
+    }
+    rules = [
+        {key: draw.sample(values, draw.randint(1, 2)) for key, values in factors.items() if draw.random() < 0.6}
+        for _ in range(draw.randint(1, 5))
+    ]
+    expanded = grid([rule for rule in rules if rule] or [{"seed": 0}], **factors)
+    runs = list(expanded)
+    assert len(expanded) == len(runs) == len({run.spec.id for run in runs}) > 0
+
+
+HUGE = {
+    "upsampler": [{"name": "transposed_conv", "kernel_size": 4, "dilation": n} for n in range(1, 401)],
+    "train.steps": list(range(400)),
+    "seed": list(range(1000)),
+}
+
+
+def test_forty_million_runs_with_a_rule_over_three_factors_are_counted_in_a_second() -> None:
+    rule = {"upsampler": {"dilation": 7}, "train.steps": [1, 2], "seed": 5}
+    began = time.process_time()
+    assert len(grid([rule], **HUGE)) == 400 * 400 * 1000 - 2
+    assert time.process_time() - began < 2, "45 s when every choice was looked at"
+
+
+def test_stored_runs_are_found_without_a_look_at_the_rest() -> None:
+    huge = grid(**HUGE)
+    assert list(huge.among([])) == []
+    third = list(itertools.islice(huge, 3))[-1]
+    assert [run.spec.id for run in huge.among([third.spec.id])] == [third.spec.id]
+
+
+def test_a_cure_is_found_by_the_run_that_it_starts_from() -> None:
+    cures = grid(cure=["none", {"name": "fold"}, {"name": "fold", "finetune": 2}])
+    plain = next(run.spec.id for run in cures if run.spec.cure is None)
+    assert [run.spec.cure and run.spec.cure.finetune for run in cures.among([plain])] == [None]
+    only = grid(cure=[{"name": "fold"}, {"name": "fold", "finetune": 2}])
+    assert [run.spec.seed for run in only.among([plain])] == [0]
 
 
 def test_seeds_come_last_and_arms_in_config_order() -> None:
