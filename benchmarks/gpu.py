@@ -72,7 +72,7 @@ def data_and_members(side: int, width: int, device: torch.device, count: int, re
     upsampler = catalog.load("checkerscope.toolkit.upsamplers", ARM)
     images = torch.rand(256, 3, side, side, device=device, generator=torch.Generator(device).manual_seed(0))
     members = [Member(Autoencoder(upsampler, width=width).to(device), seed) for seed in range(count)]
-    return Data.of(images, None, recipe), members
+    return Data.of(images, None, recipe, models=[each.model for each in members]), members
 
 
 def profile(side: int, width: int, device: torch.device, limits: dict[str, float]) -> dict[str, dict[str, float]]:

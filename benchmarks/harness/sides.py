@@ -64,7 +64,8 @@ def stepper(run: Any) -> Callable[[], None]:
 
     torch.set_num_threads(1)
     images = build.data(run, "train")
-    training = Loop(Member(build.model(run, images), run.seed), Data.of(images.inputs, None, fit.recipe(run)))
+    model = build.model(run, images)
+    training = Loop(Member(model, run.seed), Data.of(images.inputs, None, fit.recipe(run), models=[model]))
 
     def take() -> None:
         for step in range(run.train.steps):

@@ -61,7 +61,7 @@ def choose(
         ValueError: If the engine that was asked for cannot train them.
     """
     check(name, images.device)
-    data = Data.of(images, targets, recipe)
+    data = Data.of(images, targets, recipe, models=[member.model for member in members])
     if name == "loop":
         return Choice(name, "asked for")
     if name != "auto":
@@ -80,7 +80,7 @@ def refusal(name: str, members: Sequence[Member], data: Data) -> str:
 
 def fastest(members: Sequence[Member], images: Tensor, recipe: Recipe, *, targets: Tensor | None = None) -> Choice:
     """Return the executor that takes the least time for a step of the whole group, timed on copies of the models."""
-    data = Data.of(images, targets, recipe)
+    data = Data.of(images, targets, recipe, models=[member.model for member in members])
     seconds: dict[str, float] = {}
     notes: list[str] = []
     for name in EXECUTORS:

@@ -106,50 +106,76 @@ def index_table(steps: int, batch_size: int, count: int, *, seed: int) -> Tensor
     return flat[: steps * batch_size].reshape(steps, batch_size)
 
 
-def memory_format(images: Tensor, precision: str) -> torch.memory_format:
-    """Return the layout in which convolutions of images are fast.
+def memory_format(images: Tensor, precision: str, models: Sequence[nn.Module] = ()) -> torch.memory_format:
+    """Return the layout in which convolutions of images are fast, and that the models survive.
 
     That is channels_last on a CPU, and on a GPU for bfloat16; elsewhere a GPU is faster with the contiguous layout
     (a captured step on an H100, benchmarks/gpu_layouts.txt: float32 1.2 to 1.5 times, TF32 1.04 to 1.08 times as fast,
-    bfloat16 1.2 to 1.3 times as slow).
+    bfloat16 1.2 to 1.3 times as slow). A model with a `crashing_layer` keeps the contiguous layout.
     """
     fast = images.dim() == 4 and (images.device.type == "cpu" or precision == "bfloat16")
-    return torch.channels_last if fast else torch.contiguous_format
+    return torch.channels_last if fast and not any(map(crashing_layer, models)) else torch.contiguous_format
+
+
+def crashing_layer(model: nn.Module) -> str:
+    """Return the name of a layer whose backward pass ends the process in channels_last, or nothing.
+
+    A transposed convolution of one tap and a stride above 1: torch 2.13 with oneDNN on a CPU reads beyond its memory,
+    for some numbers of channels and images (`ConvTranspose2d(16, 8, 1, 2, 0, 1)` of 8 images of 32 x 32).
+
+    >>> crashing_layer(nn.Sequential(nn.Conv2d(3, 8, 1), nn.ConvTranspose2d(8, 3, 1, 2, 0, 1)))
+    '1'
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.ConvTranspose2d) and set(layer.kernel_size) == {1} and max(layer.stride) > 1:
+            return name or type(layer).__name__
+    return ""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Images and targets as tensors where the training runs; the same tensor where a model should reproduce them."""
+    """Images and targets where the training runs, the same tensor where a model should reproduce them.
+
+    Attributes:
+        images: (N, C, *spatial).
+        targets: (N, ...).
+        recipe: How to train.
+        layout: How batches and kernels lie in memory.
+    """
 
     images: Tensor
     targets: Tensor
     recipe: Recipe
+    layout: torch.memory_format
 
     @classmethod
-    def of(cls, images: Tensor, targets: Tensor | None, recipe: Recipe) -> Data:
-        """Return the data in the type and layout of the training.
+    def of(cls, images: Tensor, targets: Tensor | None, recipe: Recipe, *, models: Sequence[nn.Module] = ()) -> Data:
+        """Return the data in the type and layout of the training of these models.
 
         Raises:
             ValueError: If the device cannot compute in the recipe's precision.
         """
         devices.check_precision(recipe.precision, images.device)
-        layout = memory_format(images, recipe.precision)
+        layout = memory_format(images, recipe.precision, models)
         images = images.to(recipe.dtype).contiguous(memory_format=layout)
         placed = images if targets is None else targets.to(recipe.dtype).contiguous(memory_format=layout)
-        return cls(images, placed, recipe)
+        return cls(images, placed, recipe, layout)
 
     @property
     def device(self) -> torch.device:
         """Where the images lie."""
         return self.images.device
 
-    @property
-    def layout(self) -> torch.memory_format:
-        """How batches and kernels lie in memory."""
-        return memory_format(self.images, self.recipe.precision)
-
     def place(self, model: nn.Module) -> nn.Module:
-        """Return the model ready for training on this data, changed in place."""
+        """Return the model ready for training on this data, changed in place.
+
+        Raises:
+            ValueError: If the data lie in a layout in which the model would end the process.
+        """
+        if self.layout == torch.channels_last and (name := crashing_layer(model)):
+            raise checks.mismatch(
+                f"layer {name}", "data in the layout of its model", "channels_last", "name the models in Data.of"
+            )
         return model.train().to(memory_format=self.layout, dtype=self.recipe.dtype)  # type: ignore[call-overload]
 
     def table(self, seed: int) -> Tensor:

@@ -34,7 +34,7 @@ def train(
     Raises:
         ValueError: If the images do not lie on a CUDA device, or the members do not go on from the same step.
     """
-    data = Data.of(images, targets, recipe)
+    data = Data.of(images, targets, recipe, models=[member.model for member in members])
     if why := refusal(members, data):
         raise ValueError(why)
     with torch.cuda.device(data.device), devices.matmul_precision(recipe.precision):

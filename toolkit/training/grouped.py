@@ -92,7 +92,7 @@ def train(
     Raises:
         ValueError: If the models cannot be trained as one, or do not go on from the same step.
     """
-    data = Data.of(images, targets, recipe)
+    data = Data.of(images, targets, recipe, models=[member.model for member in members])
     if why := refusal(members, data):
         raise ValueError(f"{why}; use loop")
     with devices.matmul_precision(recipe.precision):

@@ -37,7 +37,7 @@ def train(
     Raises:
         ValueError: If the device cannot compute in the recipe's precision.
     """
-    data = Data.of(images, targets, recipe)
+    data = Data.of(images, targets, recipe, models=[model])
     each = None if observe is None else lambda step, states: observe(step, states[0])
     with devices.matmul_precision(recipe.precision):
         return engine.walk(Loop(Member(model, seed, resume), data), recipe.steps, each)[0]

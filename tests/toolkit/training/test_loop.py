@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -132,3 +134,43 @@ def test_the_callers_tf32_setting_comes_back(build: Build, images: Tensor) -> No
         assert seen == [False, False]
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+# torch's crash
+
+
+CRASHING = """
+import torch
+from torch import nn
+from checkerscope.toolkit.training import loop
+from checkerscope.toolkit.training.engine import Recipe
+torch.set_num_threads(1)
+model = nn.Sequential(nn.Conv2d(3, 16, 1), nn.ConvTranspose2d(16, 8, 1, {stride}, 0, {stride} - 1), nn.Conv2d(8, 3, 1))
+images = torch.rand(8, 3, 32, 32)
+targets = torch.rand(8, 3, 32 * {stride}, 32 * {stride})
+print(loop.train(model, images, Recipe(2, batch_size=8), seed=0, targets=targets).status)
+"""
+
+
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_a_transposed_convolution_of_one_tap_is_trained_and_not_a_crash(stride: int) -> None:
+    """In channels_last its backward pass ends the process with SIGSEGV."""
+    done = subprocess.run([sys.executable, "-c", CRASHING.format(stride=stride)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_only_such_a_model_gives_up_the_fast_layout(build: Build, images: Tensor) -> None:
+    recipe = Recipe(1, batch_size=4)
+    for kernel_size in (1, 2, 3, 4):
+        model = build("transposed_conv", kernel_size=kernel_size)
+        data = engine.Data.of(images, None, recipe, models=[model])
+        fast = data.images.is_contiguous(memory_format=torch.channels_last)
+        assert fast == (data.layout == torch.channels_last) == (kernel_size > 1)
+    assert engine.crashing_layer(nn.ConvTranspose2d(4, 4, 1, 1)) == ""
+    assert engine.crashing_layer(build("pixel_shuffle")) == ""
+
+
+def test_data_that_do_not_know_their_model_refuse_to_place_it(build: Build, images: Tensor) -> None:
+    data = engine.Data.of(images, None, Recipe(1))
+    with pytest.raises(ValueError, match=r"layer .*conv: expected data in the layout of its model, got channels_last"):
+        data.place(build("transposed_conv", kernel_size=1))
