@@ -27,8 +27,8 @@ class Cost(NamedTuple):
     macs: int
 
 
-def inference_cost(network: nn.Module, example: Tensor) -> Cost:
-    """Return what a network costs, for an input like `example`; the network is left as it was.
+def inference_cost(network: nn.Module, *inputs: Any, **named: Any) -> Cost:
+    """Return what a network costs, for inputs like the given ones; the network is left as it was.
 
     A parametrization is work of the training only, so it is folded first.
 
@@ -38,7 +38,7 @@ def inference_cost(network: nn.Module, example: Tensor) -> Cost:
     plain = parametrizations.removed(network, "cost")
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        plain.eval()(example)
+        plain.eval()(*inputs, **named)
     return Cost(sum(p.numel() for p in plain.parameters()), counter.get_total_flops() // 2)
 
 

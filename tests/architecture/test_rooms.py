@@ -19,7 +19,7 @@ ROOMS = {
         *("reporter", "errors"),
     ),
     "analysis": (
-        *("figures", "tables", "metric_audit", "audit", "comparison", "measures", "statistics", "periodicity"),
+        *("figures", "tables", "metric_audit", "cures", "audit", "comparison", "measures", "statistics", "periodicity"),
         *("cost", "distortions", "lattice", "spectra", "trial", "records"),
     ),
     "toolkit": (

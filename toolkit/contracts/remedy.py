@@ -2,7 +2,8 @@
 
 A file declares, as literals, `LABEL`, `SOURCE`, `PROMISE` (one of the words below), `APPLIES_TO` (kinds of layer, in
 the words of the audit: "transposed convolution", "sub-pixel shuffle", ...), `COST` (what the cured module costs) and,
-where it changes no output, `CURES = False`; and defines
+where it changes no output, `CURES = False`, where an audit should try other options than the defaults, `TRIALS` (a
+tuple of dictionaries); and defines
 
     apply(module: torch.nn.Module, **own) -> torch.nn.Module
 

@@ -44,9 +44,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def outputs(model: nn.Module, inputs: Tensor, batch_size: int = 16) -> Tensor:
-    """Return what `model` makes of `inputs` in evaluation mode, without gradients; its mode stays as it was."""
+    """Return what `model` makes of `inputs` in evaluation mode, without gradients; its mode stays as it was.
+
+    Raises:
+        ValueError: If it returns anything else than one tensor.
+    """
     with evaluating(model):
-        return torch.cat([model(batch) for batch in inputs.split(batch_size)])
+        found = [model(batch) for batch in inputs.split(batch_size)]
+    if not isinstance(found[0], Tensor):
+        got, fix = type(found[0]).__name__, "wrap the module"
+        raise checks.mismatch("model", "one map as output", got, fix)
+    return torch.cat(found)
 
 
 def example_of(model: nn.Module, given: Any = None) -> Any:

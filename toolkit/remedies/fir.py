@@ -15,6 +15,8 @@ SOURCE = "Karras 2020, arXiv:1912.04958"
 PROMISE = "needs fine-tuning"
 APPLIES_TO = ("transposed convolution", "sub-pixel shuffle")
 COST = "a depthwise convolution of up to 2 s taps per axis and layer; blurs"
+#: Option sets that an audit tries.
+TRIALS: tuple[dict[str, str], ...] = ({}, {"places": "output"})
 
 
 def apply(

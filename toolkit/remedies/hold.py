@@ -15,6 +15,8 @@ SOURCE = "Sugawara 2018, arXiv:1806.02658"
 PROMISE = "needs fine-tuning"
 APPLIES_TO = ("transposed convolution", "sub-pixel shuffle")
 COST = "a depthwise convolution of s taps per axis and layer; blurs"
+#: Option sets that an audit tries.
+TRIALS: tuple[dict[str, str], ...] = ({}, {"places": "output"})
 
 
 def apply(

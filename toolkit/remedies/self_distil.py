@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from checkerscope.toolkit import checks
 from checkerscope.toolkit.images import dead_leaves
-from checkerscope.toolkit.remedies import _running, _sites, equal_gain
+from checkerscope.toolkit.remedies import _running, _sites, equal_gain, smooth
 from checkerscope.toolkit.remedies._running import outputs
 from checkerscope.toolkit.training import loop
 from checkerscope.toolkit.training.engine import Recipe
@@ -20,12 +20,18 @@ SOURCE = "this study"
 PROMISE = "approximate"
 APPLIES_TO = ("transposed convolution", "sub-pixel shuffle")
 COST = "none at inference; a fit of some hundred steps, without data"
+#: Option sets that an audit tries.
+TRIALS = ({"steps": 100}, {"steps": 100, "places": "output"})
+
+PLACES = ("kernels", "output")
 
 
 def apply(
     module: nn.Module,
     *,
     order: int = 0,
+    places: str = "kernels",
+    period: int | Sequence[int] | None = None,
     steps: int = 200,
     learning_rate: float = 2e-3,
     images: int = 512,
@@ -44,7 +50,10 @@ def apply(
 
     Args:
         module: Any module that takes one map and gives one.
-        order: As in `equal_gain`.
+        order: As in `equal_gain`; with places=output as in `smooth`, plus one.
+        places: `kernels` projects every kernel that enlarges. `output` filters the output instead, which works
+            whatever makes the grid, and the fit sharpens what goes into the filter.
+        period: Of the grid in the output; the product of the strides by default.
         steps: Of the fit; 0 projects only.
         learning_rate: Adam's step size.
         images: Number of procedural images.
@@ -57,20 +66,30 @@ def apply(
     Raises:
         ValueError: As `equal_gain`, or if procedural images do not fit the module.
     """
+    checks.choice("self_distil: places", places, PLACES)
+    checks.integer("self_distil: steps", steps, minimum=0)
     if example is None and inputs is not None:
         example = inputs[:1]
     example = _running.example_of(module, example)
-    _sites.learned(module, "self_distil", example)
+    sites = _sites.learned(module, "self_distil", example) if places == "kernels" else _sites.find(module, example)
     if inputs is None:
         inputs = _procedural(module, images=images, size=size, seed=seed)
-    cured = equal_gain.apply(module, order=order, keep=True, example=example)
-    if checks.integer("self_distil: steps", steps, minimum=0):
-        targets = without_grid(outputs(module, inputs), _sites.period(_sites.find(module, inputs[:1])))
+    if places == "output":
+        cured = smooth.apply(module, order=order + 1, places=places, period=period, example=example)
+    else:
+        cured = equal_gain.apply(module, order=order, keep=True, example=example)
+    if steps:
+        lengths = _sites.period(sites) if period is None else period
         precision = "float64" if inputs.dtype == torch.float64 else "float32"
         recipe = Recipe(steps, min(16, len(inputs)), learning_rate, precision=precision)
-        _fit(cured, inputs, targets, recipe, seed)
+        _fit(cured, inputs, _targets(module, inputs, lengths), recipe, seed)
         cured.train(module.training).to(inputs.dtype)
     return equal_gain.baked(cured)
+
+
+def _targets(module: nn.Module, inputs: Tensor, period: int | Sequence[int]) -> Tensor:
+    maps = outputs(module, inputs)
+    return without_grid(maps, (period,) * (maps.dim() - 2) if isinstance(period, int) else period)
 
 
 def _procedural(module: nn.Module, *, images: int, size: int, seed: int) -> Tensor:

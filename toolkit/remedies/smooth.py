@@ -15,6 +15,8 @@ SOURCE = "Kinoshita 2020, arXiv:2002.02117"
 PROMISE = "needs fine-tuning"
 APPLIES_TO = ("transposed convolution", "sub-pixel shuffle")
 COST = "a depthwise convolution of (order + 1)(s - 1) + 1 taps per axis and layer; blurs"
+#: Option sets that an audit tries.
+TRIALS: tuple[dict[str, str], ...] = ({}, {"places": "output"})
 
 
 def apply(
