@@ -54,8 +54,11 @@ def changed_conditions(runs: Iterable[Run], store: Store, device: str, threads: 
         beside = store.environment(run.spec.id)
         present = {**now, "code": source_code.training_code(run.spec, str(beside.get("executor", "loop")))}
         for key, value in present.items():
-            if (before := beside.get(key, UNKNOWN)) != value:
-                found[key, str(before), str(value)] += 1
+            before = provenance.recorded(beside, key)
+            if before is None and beside and key in provenance.SINCE_0_2:
+                continue  # it was not recorded then; of a damaged environment nothing is known
+            if before != value:
+                found[key, str(UNKNOWN if before is None else before), str(value)] += 1
     return [
         f"{count} of {total} finished runs were made with {key} {before or 'none'}, now {value or 'none'}"
         for (key, before, value), count in sorted(found.items())

@@ -11,7 +11,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pandas", "matplotlib", "seaborn", "safetensors", "typst")
+#: Packages that compute or decode: another version may give another pixel or another rounding.
+COMPUTING = ("numpy", "scipy", "scikit-image", "pillow")
+PACKAGES = ("torch", *COMPUTING, "pandas", "matplotlib", "seaborn", "safetensors", "typst")
+#: Variables that change which instructions oneDNN and MKL use, or how exactly they compute.
+INSTRUCTIONS = (
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "DNNL_CPU_ISA_HINTS"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"),
+)
+#: Conditions that version 0.1 did not record.
+SINCE_0_2 = ("pillow", "instructions")
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -28,17 +37,30 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def conditions(device: str) -> dict[str, Any]:
-    """Return what changes numbers though it is not meant to, by rounding: torch, threads, instructions, device."""
+    """Return what changes numbers though it is not meant to: versions, threads, instructions, device."""
     import torch
 
     return {
         "torch": torch.__version__,
+        **{name: versions()[name] for name in COMPUTING},
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "instructions": instructions(),
         "processor": processor(),
         "device": device.partition(":")[0],
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else "",
     }
+
+
+def recorded(environment: dict[str, Any], condition: str) -> Any:
+    """Return what an environment says of a condition, or None where it says nothing."""
+    return environment.get(condition, environment.get("packages", {}).get(condition))
+
+
+def instructions() -> str:
+    """Return what the user's variables say of oneDNN's and MKL's instructions; empty where they say nothing."""
+    said = {name: os.environ.get(name, "").strip().upper() for name in INSTRUCTIONS}
+    return " ".join(f"{name}={value}" for name, value in said.items() if value not in ("", "ALL", "DEFAULT"))
 
 
 def reset_peak_memory() -> None:

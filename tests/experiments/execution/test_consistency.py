@@ -134,6 +134,14 @@ CONDITIONS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "threads": ({}, ("--threads", "2"), "4 of 4 finished runs were made with threads 1, now 2"),
     "torch": ({"torch": "9.9"}, (), "4 of 4 finished runs were made with torch 2"),
     "machine": ({"processor": "Z80"}, (), "4 of 4 finished runs were made with processor "),
+    "images": ({"scikit-image": "0.1"}, (), "4 of 4 finished runs were made with scikit-image "),
+    "decoder": ({"pillow": "0.1"}, (), "4 of 4 finished runs were made with pillow "),
+    "arithmetic": ({"numpy": "0.1"}, (), "4 of 4 finished runs were made with numpy "),
+    "instructions": (
+        {"instructions": "ONEDNN_MAX_CPU_ISA=SSE41"},
+        (),
+        "4 of 4 finished runs were made with instructions none, now ONEDNN_MAX_CPU_ISA=SSE41",
+    ),
 }
 
 
@@ -152,6 +160,31 @@ def test_other_conditions_are_said_and_refused_by_strict(
     assert checkerscope("run", tiny, "--set", "grid.seed=[0, 1, 2]", *options) == 0
     assert f"warning: {line}" in capsys.readouterr().err
     assert len(Store(results, "tiny").runs()) == 6
+
+
+def test_instructions_that_the_user_limits_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in provenance.INSTRUCTIONS:
+        monkeypatch.delenv(name, raising=False)
+    assert provenance.instructions() == ""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "all")
+    assert provenance.instructions() == "", "which is the default"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    assert provenance.conditions("cpu")["instructions"] == "ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE"
+
+
+def test_what_version_0_1_did_not_record_is_not_held_against_a_run(
+    tiny: Path, results: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in results.glob("tiny/runs/*/environment.json"):
+        body = json.loads(path.read_text())["body"]
+        body["packages"] = {**body["packages"], "numpy": body["numpy"]}
+        for name in ("numpy", *provenance.SINCE_0_2):
+            del body[name]
+        del body["packages"]["pillow"]
+        path.write_bytes(sealed(body))
+    assert checkerscope("run", tiny, "--strict") == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_other_code_is_said_and_refused_by_strict(

@@ -248,6 +248,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "torch": {"torch": "1.0"},
     "processor": {"processor": "Z80"},
     "instructions": {"cpu_capability": "DEFAULT"},
+    "oneDNN": {"instructions": "ONEDNN_MAX_CPU_ISA=SSE41"},
+    "numpy": {"numpy": "1.0"},
 }
 
 
