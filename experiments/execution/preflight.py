@@ -1,6 +1,6 @@
-"""Looks at every arm of a study before anything is trained: a bad component is named at once, not after an hour.
+"""Preflight: builds and tries every arm and measure of a study before anything is trained, in seconds.
 
-The components are code that somebody dropped into a folder; they run with all rights of this process. Vetting finds
+Components are code that somebody dropped into a folder; they run with all rights of this process. The preflight finds
 mistakes, not malice.
 """
 
@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,20 +19,46 @@ import torch
 from torch import Tensor, nn
 
 from checkerscope.experiments.errors import STOPPING, STOPS, one_line
+from checkerscope.experiments.execution import evaluate
 from checkerscope.experiments.study import build
 from checkerscope.experiments.study.build import Examples
+from checkerscope.experiments.study.config import Measuring
+from checkerscope.experiments.study.grid import Run
 from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.toolkit.contracts.upsampler import Upsampler
+from checkerscope.toolkit.training.devices import check_precision
 
-#: Seconds that building and trying one arm may take; a loop without an end is told by its length.
+#: Seconds that building and trying one arm, or its measures, may take; a loop without an end is known by its length.
 TIMEOUT = 120.0
+#: Images that measures are tried on.
+TRIED_IMAGES = 2
 
 
 class _TimeUp(BaseException):
     """Building or trying an arm took too long; no `except Exception` of a component stops it."""
 
 
-def vet(spec: RunSpec, arm: str) -> None:
+def check_runs(runs: Iterable[Run], measuring: Measuring, device: torch.device) -> None:
+    """Check what differs of some runs once: precisions, networks, and measures of networks.
+
+    Raises:
+        ValueError: As the checks of one of them do.
+    """
+    checked: set[str] = set()
+    for run in runs:
+        check_precision(run.spec.train.precision, device)
+        other: Any = {"seed": True, "train": set(type(run.spec.train).model_fields) - {"loss"}}
+        built = run.spec.model_dump_json(exclude=other)
+        # what kernels start from decides nothing about whether a measure can be taken
+        measured = run.spec.model_dump_json(exclude={**other, "initializer": True})
+        if built not in checked:
+            check_arm(run.spec, run.arm)
+        if measured not in checked:
+            check_measures(run.spec, run.arm, measuring.measures, measuring.asked)
+        checked |= {built, measured}
+
+
+def check_arm(spec: RunSpec, arm: str) -> None:
     """Build one arm and try it on one image: sizes, numbers, gradients, repeatability, and what it does to the process.
 
     Raises:
@@ -52,6 +78,44 @@ def vet(spec: RunSpec, arm: str) -> None:
         raise
     except BaseException as error:  # a component may raise anything
         raise ValueError(f"{arm}: {_describe(error, spec)}") from error
+
+
+def check_measures(spec: RunSpec, arm: str, measures: Sequence[str], asked: Mapping[str, int]) -> None:
+    """Take every measure of an arm's untrained network once.
+
+    Args:
+        spec: Of one of the arm's runs.
+        arm: Its label.
+        measures: Names of the measures.
+        asked: As `measuring.measure_run`: number of `images`, `margin`.
+
+    Raises:
+        ValueError: Naming the arm and the measure that fails, takes too long or changes the process.
+    """
+    for name in measures:
+        try:
+            with _time_limit(TIMEOUT), _unchanged_process():
+                _try_measure(spec, name, asked)
+        except STOPS:
+            raise
+        except BaseException as error:  # a measure may raise anything
+            why = str(error) if isinstance(error, ValueError | _TimeUp) else one_line(error)
+            raise ValueError(f"{arm}: {name}: {why}; change [measure], or leave {name} out") from error
+
+
+def _try_measure(spec: RunSpec, name: str, asked: Mapping[str, int]) -> None:
+    """Take a measure on a few images; what refuses so few is given all that it will get."""
+    held_out = build.data(spec, "test").first(asked["images"])
+    network = build.architecture(spec, held_out)
+    few = held_out.first(TRIED_IMAGES)
+    try:
+        with evaluate.trial(spec, network, few, margin=asked["margin"]) as trial:
+            evaluate.take(name, trial)
+    except Exception:
+        if len(few.inputs) == len(held_out.inputs):
+            raise
+        with evaluate.trial(spec, network, held_out, margin=asked["margin"]) as trial:
+            evaluate.take(name, trial)
 
 
 def _describe(error: BaseException, spec: RunSpec) -> str:

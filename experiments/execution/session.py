@@ -97,7 +97,7 @@ class Session:
         self._look_back(due)
         if not any(due):
             return []
-        self._vet(compress(self.runs(), due))
+        self._preflight(compress(self.runs(), due))
         return self._execute("training", self._training(compress(self.runs(), due)), due).failures()
 
     def _training(self, runs: Iterable[Run]) -> Iterator[Call]:
@@ -159,23 +159,15 @@ class Session:
             str(self.results.resolve()), self.name, self.workers.device, self.workers.threads, self.workers.engine
         )
 
-    def _vet(self, pending: Iterable[Run]) -> None:
-        """Build every network once and run one image through it, so that a bad arm stops the study before it starts."""
-        from checkerscope.experiments.execution.preflight import vet
+    def _preflight(self, pending: Iterable[Run]) -> None:
+        """Stop a study before it starts where it asks for what this machine, an arm or a measure cannot do."""
+        from checkerscope.experiments.execution import preflight
         from checkerscope.toolkit.training.choice import check
-        from checkerscope.toolkit.training.devices import check_precision, pick_device
+        from checkerscope.toolkit.training.devices import pick_device
 
         device = pick_device(self.workers.device)
         check(self.workers.engine, device)
-        seen: set[str] = set()
-        for run in pending:
-            check_precision(run.spec.train.precision, device)
-            built = run.spec.model_dump_json(
-                exclude={"seed": True, "train": set(type(run.spec.train).model_fields) - {"loss"}}
-            )
-            if built not in seen:
-                seen.add(built)
-                vet(run.spec, run.arm)
+        preflight.check_runs(pending, self.grid.config.measure, device)
 
     @functools.cached_property
     def _executor(self) -> tuple[Executor, int]:

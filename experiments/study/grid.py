@@ -148,8 +148,19 @@ class Grid:
                 raise ConfigError(f"{self.where}: grid.{key}: unknown; {catalog.closest(key, RunSpec.model_fields)}")
         specs = self.one_by_one()
         for key, values in self.factors.items():
-            if len({spec.id for spec in itertools.islice(specs, len(values))}) < len(values):
+            ids = {self._with_an_interior(spec).id for spec in itertools.islice(specs, len(values))}
+            if len(ids) < len(values):
                 raise ConfigError(f"{self.where}: grid.{key}: expected different values, got one twice")
+
+    def _with_an_interior(self, spec: RunSpec) -> RunSpec:
+        """Return the spec whose images have pixels left inside the margin that measures crop."""
+        margin, size = self.config.measure.margin, spec.images.size
+        if 2 * margin >= size:
+            raise ConfigError(
+                f"{self.where}: measure.margin: expected less than half of images.size = {size}, got {margin};"
+                f" use {size // 4}"
+            )
+        return spec
 
     def _tell_apart(self) -> None:
         """Make sure that no two values of a factor have one label; by factor, as there may be a million runs."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,14 +77,14 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     return put
 
 
-def vet(tiny: Path) -> None:
+def checked(tiny: Path) -> None:
     run = next(iter(Grid(config.read(tiny), str(tiny))))
-    preflight.vet(run.spec, run.arm)
+    preflight.check_arm(run.spec, run.arm)
 
 
 def test_a_good_component_passes(plant: Callable[..., Path], tiny: Path) -> None:
     plant()
-    vet(tiny)
+    checked(tiny)
 
 
 BAD: dict[str, tuple[dict[str, str], str]] = {
@@ -154,7 +156,7 @@ def test_a_mistake_is_named_with_the_arm_and_the_file(
     plant(**code)
     monkeypatch.setattr(preflight, "TIMEOUT", 0.5 if "loops" in mistake else 300.0)
     with pytest.raises(ValueError, match=message) as caught:
-        vet(tiny)
+        checked(tiny)
     assert str(caught.value).startswith("Nearest + conv: ")
     assert "\n" not in str(caught.value)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
@@ -199,7 +201,7 @@ def test_what_the_process_shares_is_put_back_and_the_change_named(
     look = put_back()[what]
     before = look()
     with pytest.raises(ValueError, match=f"Nearest . conv: .*({message}|same weights each time|without; leave)"):
-        vet(tiny)
+        checked(tiny)
     assert look() == before
 
 
@@ -218,6 +220,110 @@ CONFIGS = sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.toml"
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_arm_of_every_config_can_be_trained(path: Path) -> None:
-    arms = {run.arm: run.spec for run in Grid(config.read(path, ("images.size=32",)), str(path))}
+    arms = {run.arm: run.spec for run in Grid(config.read(path, ("images.size=32", "measure.margin=8")), str(path))}
     for arm, spec in arms.items():
-        preflight.vet(spec, arm)
+        preflight.check_arm(spec, arm)
+
+
+@pytest.fixture
+def plant_measure(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], Any]], None]:
+    """Put a measure in place of `tone`."""
+    load = catalog.load
+
+    def put(measure: Callable[[Any], Any]) -> None:
+        def planted(package: str, name: str) -> Any:
+            return SimpleNamespace(measure=measure) if name == "tone" else load(package, name)
+
+        monkeypatch.setattr(catalog, "load", planted)
+
+    return put
+
+
+def raising(trial: Any) -> dict[str, float]:
+    raise RuntimeError("no such band")
+
+
+def endless(trial: Any) -> dict[str, float]:
+    while True:
+        pass
+
+
+def drawing(trial: Any) -> dict[str, float]:
+    return {"tone.one": float(torch.rand(()))}
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (raising, "RuntimeError: no such band; change [measure], or leave tone out"),
+        (endless, "did not end within 0.5 s; change [measure], or leave tone out"),
+        (drawing, "expected the state of the process to stay as it is, got a change of torch's generator"),
+    ],
+)
+def test_a_measure_that_fails_ends_the_command_before_anything_is_trained(
+    measure: Callable[[Any], Any], message: str, plant_measure: Callable[..., None], tiny: Path, tmp_path: Path,
+    checkerscope: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    plant_measure(measure)
+    if measure is endless:
+        monkeypatch.setattr(preflight, "TIMEOUT", 0.5)
+        monkeypatch.setattr(preflight, "check_arm", lambda spec, arm: None)
+    assert checkerscope("run", tiny) == 2
+    assert f"error: Nearest + conv: tone: {message}" in capsys.readouterr().err
+    assert not list((tmp_path / "results").rglob("run.json"))
+
+
+def test_a_measure_that_refuses_few_images_is_tried_with_all_that_it_will_get(
+    plant_measure: Callable[..., None], tiny: Path
+) -> None:
+    seen: list[int] = []
+
+    def at_least_four(trial: Any) -> dict[str, float]:
+        seen.append(len(trial.target))
+        if len(trial.target) < 4:
+            raise ValueError("too few")
+        return {}
+
+    plant_measure(at_least_four)
+    grid = Grid(config.read(tiny), str(tiny))
+    run = next(iter(grid))
+    preflight.check_measures(run.spec, run.arm, ("tone",), grid.config.measure.asked)
+    assert seen == [2, 4]
+
+
+def test_a_network_too_deep_for_its_measures_is_refused_at_once(
+    tiny: Path, tmp_path: Path, checkerscope: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = ("--set", "network.depth=5", "--set", "measure.margin=12")
+    assert checkerscope("run", tiny, *deep) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: Nearest + conv: ")
+    assert "leave" in shown
+    assert not list((tmp_path / "results").rglob("run.json"))
+
+
+@pytest.mark.parametrize("margin", [16, 1024])
+def test_a_margin_that_leaves_nothing_of_an_image_is_refused_at_once(margin: int, tiny: Path) -> None:
+    with pytest.raises(
+        config.ConfigError, match=f"measure.margin: expected less than half of images.size = 32, got {margin}"
+    ):
+        Grid(config.read(tiny, (f"measure.margin={margin}",)), str(tiny))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_measure_of_every_config_passes(path: Path) -> None:
+    grid = Grid(config.read(path), str(path))
+    asked = grid.config.measure.asked
+    for run in itertools.islice((run for run in grid if run.spec.seed == grid.factors["seed"][0]), 0, None, 9):
+        preflight.check_measures(run.spec, run.arm, grid.config.measure.measures, asked)
+
+
+def test_arms_that_differ_by_their_start_are_measured_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arms: list[str] = []
+    measured: list[str] = []
+    monkeypatch.setattr(preflight, "check_arm", lambda spec, arm: arms.append(arm))
+    monkeypatch.setattr(preflight, "check_measures", lambda spec, arm, *_: measured.append(arm))
+    grid = Grid(config.read(tiny, ('grid.initializer=["default", "xavier"]',)), str(tiny))
+    preflight.check_runs(grid, grid.config.measure, torch.device("cpu"))
+    assert len(arms) == 4
+    assert len(measured) == 2
