@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from checkerscope.analysis import spectra
 from checkerscope.analysis.cost import inference_cost
 from checkerscope.analysis.measures.phase_variance import phase_variance
-from checkerscope.analysis.measures.tone import LEVELS, tone, unbiased_tone
+from checkerscope.analysis.measures.tone import LEVELS, flat_tone, unbiased_tone
 from checkerscope.toolkit import checks
 
 #: Periods in the middle of a flat input's output that are looked at.
@@ -155,12 +155,11 @@ def _reading(model: nn.Module, output: Tensor, shown: SharedInputs, quality: flo
     # what is left is exactly periodic, so a few periods far from the border are as good as many
     deep = max(shown.margin, (min(flat.shape[2:]) - FLAT_PERIODS * shown.period) // 2)
     flat = spectra.interior(flat, shown.period, deep)
-    tones = torch.tensor([tone(image[None], shown.period) for image in flat], dtype=torch.float64)
     with torch.no_grad():
         judged = nan if metric is None else float(metric(model))
     parameters, macs = inference_cost(model, shown.inputs[:1])
     return Reading(
-        flat_tone=float(tones.square().mean().sqrt()),
+        flat_tone=flat_tone(flat, shown.period),
         image_tone=unbiased_tone(inside, shown.period),
         phase_variance=phase_variance(inside, shown.period),
         psnr=quality,

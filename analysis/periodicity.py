@@ -7,6 +7,10 @@ every line and channel and joined by the Cauchy rule, because a tone lives in fe
   their mean over N >= 4 images is zero; it is compared with their own scatter and needs no model of the background;
 * *local background*: the power at the line against its neighbours in frequency, for any number of images.
 
+The period may differ from axis to axis, and two periods per axis are enough for the test across images: with fewer than
+four a line has no neighbours that no other line leaks into, so that there is no local background to test against, and
+each image is weighted by its contrast alone.
+
 `measure_lines` does what is per image, the rest combines images, so that thousands of sets can be drawn from one pool.
 """
 
@@ -22,8 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from checkerscope.analysis import spectra
-from checkerscope.analysis.lattice import GUARD
-from checkerscope.analysis.lattice import lines as lattice_lines
+from checkerscope.analysis.lattice import GUARD, Period, bins, per_axis, sides_of
 from checkerscope.toolkit import checks
 
 Floats = NDArray[np.float64]
@@ -46,6 +49,8 @@ _ROUNDING = 1e-6
 _ACROSS_FROM = 4
 # Prior standard deviations of the smooth fit in natural-log power: level, slope, curvature, anisotropy, ridges.
 _SLOPE, _CURVATURE, _ANISOTROPY, _RIDGE, _RIDGE_SLOPE = 3.0, 0.3, 0.3, 0.5, 0.2
+# Periods per axis from which a line has a background of its own, and from which there is a line at all to speak of.
+_LOCAL_FROM, _FEWEST = 4, 2
 # A single image with p = 1 at one line must not outvote all the others.
 _LARGEST_P = 0.999
 
@@ -58,7 +63,7 @@ class PeriodicityResult:
         statistic: Cauchy statistic, the mean of tan(pi (1/2 - p)) over tests, lines and channels.
         p_value: Of that statistic: small where there is a grid. Bounded below by about 1e-300.
         across: p-value of the across-image test alone; NaN for fewer than four images.
-        local: p-value of the local-background test alone.
+        local: p-value of the local-background test alone; NaN for fewer than four periods on an axis.
         strongest: Frequency of the line with the smallest p-value, in cycles per pixel, per axis.
     """
 
@@ -78,7 +83,7 @@ class Lines:
         fit: Power that the smooth fit of the image's log-spectrum expects there, same shape.
         ratio: Mean power over fit of the line's neighbours, same shape.
         floor: Power of rounding errors, (..., images, channels, 1).
-        bins: Independent neighbours of each line, (lines,).
+        bins: Independent neighbours of each line, (lines,); 0 where there are too few periods for any.
         real: Whether the coefficient is real: the line is its own negative, (lines,).
         frequencies: In cycles per pixel, (lines, axes).
     """
@@ -91,6 +96,11 @@ class Lines:
     real: NDArray[np.bool_]
     frequencies: Floats
 
+    @property
+    def has_background(self) -> bool:
+        """Whether every line has neighbours to be compared with."""
+        return bool((self.bins > 0).all())
+
     def pick(self, index: NDArray[np.intp]) -> Lines:
         """Return sets of images: `index` (..., images) replaces the image axis of a pool."""
         return replace(
@@ -102,7 +112,7 @@ class Lines:
         )
 
 
-def periodicity_test(images: Tensor, period: int) -> PeriodicityResult:
+def periodicity_test(images: Tensor, period: Period) -> PeriodicityResult:
     """Return the evidence for a grid of `period` pixels that is fixed with respect to the images' corner.
 
     Calibrated on coloured noise and photographs: `benchmarks/calibration.json`. The null hypothesis of four images and
@@ -112,29 +122,36 @@ def periodicity_test(images: Tensor, period: int) -> PeriodicityResult:
     Args:
         images: (N, C, *spatial) with one to three axes, any real dtype and scale. Channels of an image may depend on
             each other; images may not. Cut to multiples of the period.
-        period: From 2; the images need at least four periods per axis, and eight for any power from single images.
+        period: From 2 pixels, one number or one per axis (1 on an axis that has no grid). Fewer than four images need
+            at least four periods per axis, and eight for any power; four images and more at least two.
 
     Raises:
-        ValueError: For another shape, NaN or infinity, period < 2, or fewer than four periods.
+        ValueError: For another shape, NaN or infinity, period < 2, or too few periods.
 
     >>> board = torch.ones(8).cumsum(0).remainder(2).repeat(2)
     >>> periodicity_test((board[:, None] + board).remainder(2)[None, None], 2).p_value < 1e-9
     True
     >>> periodicity_test(torch.ones(4, 3, 16, 16), 2).p_value > 0.5
     True
+    >>> stripes = torch.ones(8).cumsum(0).remainder(2).expand(5, 1, 20, 8)
+    >>> periodicity_test(stripes, (1, 2)).strongest
+    (0.0, 0.5)
     """
     lines = measure_lines(images, period)
-    tests = [local_p_values(lines)]
+    tests = {}
+    if lines.has_background:
+        tests["local"] = local_p_values(lines)
     if len(images) >= _ACROSS_FROM:
-        tests.append(across_p_values(lines))
-    statistic, p_value = cauchy_rule(np.stack(tests).reshape(-1))
-    each = [float(cauchy_rule(test.reshape(-1))[1]) for test in tests]
-    strongest = lines.frequencies[np.stack(tests).min(axis=(0, 1)).argmin()]
-    across = each[1] if len(each) > 1 else np.nan
-    return PeriodicityResult(float(statistic), float(p_value), across, each[0], tuple(map(float, strongest)))
+        tests["across"] = across_p_values(lines)
+    together = np.stack(list(tests.values()))
+    statistic, p_value = cauchy_rule(together.reshape(-1))
+    each = {name: float(cauchy_rule(test.reshape(-1))[1]) for name, test in tests.items()}
+    across, local = (each.get(name, np.nan) for name in ("across", "local"))
+    strongest = tuple(map(float, lines.frequencies[together.min(axis=(0, 1)).argmin()]))
+    return PeriodicityResult(float(statistic), float(p_value), across, local, strongest)
 
 
-def measure_lines(images: Tensor, period: int) -> Lines:
+def measure_lines(images: Tensor, period: Period) -> Lines:
     """Return coefficient, smooth fit and neighbours of every lattice line of every image.
 
     The fit is a penalised least-squares fit of log-power on log-frequency, its square, direction, and a ridge along
@@ -144,11 +161,11 @@ def measure_lines(images: Tensor, period: int) -> Lines:
     Raises:
         ValueError: As `periodicity_test`.
     """
-    checks.integer("period", period, minimum=2)
-    shape = tuple(side - side % period for side in spectra.check_images(images).shape[2:])
-    lattice = _lattice(shape, period)
-    parts = [_measure(spectra.interior(chunk, period), lattice) for chunk in spectra.in_chunks(images)]
-    coefficient, fit, ratio, floor = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+    periods = _periods(images, period)
+    shape = tuple(side - side % p for side, p in zip(images.shape[2:], periods, strict=True))
+    lattice = _lattice(shape, periods)
+    parts = [_measure(spectra.interior(chunk, periods).cpu(), lattice) for chunk in spectra.in_chunks(images)]
+    coefficient, fit, ratio, floor = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     counts = [
         len(near) / _HANN ** np.count_nonzero(line) for line, near in zip(lattice.bins, lattice.around, strict=True)
     ]
@@ -157,49 +174,68 @@ def measure_lines(images: Tensor, period: int) -> Lines:
     return Lines(coefficient, fit, ratio, floor, np.array(counts) / _OVERDISPERSION, lattice.real, frequencies)
 
 
+def _periods(images: Tensor, period: Period) -> tuple[int, ...]:
+    """Return the period per axis, after complaints about what cannot be tested."""
+    dims = spectra.check_images(images).dim() - 2
+    periods = per_axis(period, dims, minimum=1 if isinstance(period, tuple | list) else 2)
+    if max(periods) < 2:
+        raise checks.mismatch("period", "2 or more on at least one axis", periods)
+    sides = tuple(images.shape[2:])
+    whole = min(side // p for side, p in zip(sides, periods, strict=True))
+    if whole < (_FEWEST if len(images) >= _ACROSS_FROM else _LOCAL_FROM):
+        least = _FEWEST if len(images) >= _ACROSS_FROM else _LOCAL_FROM
+        fix = "" if least == _FEWEST else f"or use at least {_ACROSS_FROM} images of {_FEWEST} periods"
+        raise checks.mismatch("images", sides_of(periods, least), sides, fix)
+    return periods
+
+
 @dataclass(frozen=True)
 class _Lattice:
     """What all images of one shape share: line bins, their neighbours, and the columns and solver of the fit."""
 
     bins: NDArray[np.intp]  # (lines, axes), one of each conjugate pair
     real: NDArray[np.bool_]  # (lines,)
-    around: list[NDArray[np.intp]]  # of each line: (neighbours,), flat
+    around: list[NDArray[np.intp]]  # of each line: (neighbours,), flat; none where there are too few periods
     columns: Tensor  # (pixels, columns)
     kept: Tensor  # (kept bins,), flat
     solver: Tensor  # (kept bins, columns): log-power to coefficients of the fit
 
 
-def _lattice(shape: tuple[int, ...], period: int) -> _Lattice:
-    every = np.array(lattice_lines(shape, period))
+def _lattice(shape: tuple[int, ...], periods: tuple[int, ...]) -> _Lattice:
+    every = np.array(bins(shape, periods))
     flat, mirrored = _flat(every, shape), _flat(-every, shape)
     first = flat <= mirrored
+    real = (flat == mirrored)[first]
+    if min(side // p for side, p in zip(shape, periods, strict=True)) < _LOCAL_FROM:
+        nothing = torch.empty(0)
+        return _Lattice(every[first], real, [np.empty(0, np.intp)] * len(real), nothing, nothing, nothing)
     columns, precision = _columns(shape)
     plane = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, len(shape))
     once = _flat(plane, shape) <= _flat(-plane, shape)  # P(-f) = P(f)
-    kept = torch.from_numpy(np.flatnonzero(once & ~_leaks(plane, shape, period)))
+    kept = torch.from_numpy(np.flatnonzero(once & ~_leaks(plane, shape, periods)))
     design = columns[kept]
     solver = torch.linalg.solve(design.T @ design + precision, design.T).T
-    around = [_neighbours(line, shape, period) for line in every[first]]
-    return _Lattice(every[first], (flat == mirrored)[first], around, columns, kept, solver)
+    around = [_neighbours(line, shape, periods) for line in every[first]]
+    return _Lattice(every[first], real, around, columns, kept, solver)
 
 
 def _flat(bins: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
     return np.ravel_multi_index(tuple((bins % shape).T), shape)
 
 
-def _leaks(bins: NDArray[np.intp], shape: tuple[int, ...], period: int) -> NDArray[np.bool_]:
+def _leaks(places: NDArray[np.intp], shape: tuple[int, ...], periods: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return whether a lattice line, or zero, leaks into each of the bins (..., axes)."""
-    step = np.array(shape) // period
-    offset = bins % step
+    step = np.array(shape) // np.array(periods)
+    offset = places % step
     return (np.minimum(offset, step - offset) <= GUARD).all(axis=-1)
 
 
-def _neighbours(line: NDArray[np.intp], shape: tuple[int, ...], period: int) -> NDArray[np.intp]:
+def _neighbours(line: NDArray[np.intp], shape: tuple[int, ...], periods: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the flat bins around a line that no line leaks into, one of each conjugate pair."""
     reach = [range(-_RADIUS, _RADIUS + 1) if position else range(1) for position in line]
-    bins = line + np.array(list(product(*reach)))
-    bins = bins[~_leaks(bins, shape, period)]
-    flat, mirrored = _flat(bins, shape), _flat(-bins, shape)
+    places = line + np.array(list(product(*reach)))
+    places = places[~_leaks(places, shape, periods)]
+    flat, mirrored = _flat(places, shape), _flat(-places, shape)
     return np.unique(np.where(np.isin(mirrored, flat), np.minimum(flat, mirrored), flat))
 
 
@@ -208,15 +244,15 @@ def _columns(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
     The precision is that of a log-periodogram (variance pi^2 / 6) with Hann-correlated neighbours over the prior's.
     """
-    bins = torch.stack(torch.meshgrid(*[torch.fft.fftfreq(n, 1 / n) for n in shape], indexing="ij"), dim=-1).double()
-    f = bins / torch.tensor(shape)
+    plane = torch.stack(torch.meshgrid(*[torch.fft.fftfreq(n, 1 / n) for n in shape], indexing="ij"), dim=-1).double()
+    f = plane / torch.tensor(shape)
     square = f.square().sum(-1).clamp(min=1e-12)
     slope = square.log() / 2
     slope = slope - slope.mean()
     columns, spread = [torch.ones_like(slope), slope, slope.square()], [1e6, _SLOPE, _CURVATURE]
     for axis in range(len(shape) if len(shape) > 1 else 0):
         direction = f[..., axis].square() / square
-        ridge = (bins.abs().sum(-1) - bins[..., axis].abs() <= 1).double()
+        ridge = (plane.abs().sum(-1) - plane[..., axis].abs() <= 1).double()
         columns += [direction, direction.square(), ridge, ridge * slope]
         spread += [_ANISOTROPY, _ANISOTROPY, _RIDGE, _RIDGE_SLOPE]
     noise = np.pi**2 / 6 * _HANN ** len(shape)
@@ -229,10 +265,21 @@ def _measure(images: Tensor, lattice: _Lattice) -> tuple[Tensor, Tensor, Tensor,
     floor = images.flatten(2).square().mean(-1, keepdim=True) * _ROUNDING**2
     floor = floor.clamp(min=torch.finfo(torch.float64).tiny)  # of an image of zeros
     power = spectrum.real.square() + spectrum.imag.square() + floor
+    if not len(lattice.kept):
+        return _without_background(spectrum, power, floor, _flat(lattice.bins, images.shape[2:]))
     weights = power[..., lattice.kept].log() @ lattice.solver
     lines = torch.from_numpy(_flat(lattice.bins, images.shape[2:]))
     ratios = [(power[..., near] / (weights @ lattice.columns[near].T).exp()).mean(-1) for near in lattice.around]
     return spectrum[..., lines], (weights @ lattice.columns[lines].T).exp(), torch.stack(ratios, -1), floor
+
+
+def _without_background(
+    spectrum: Tensor, power: Tensor, floor: Tensor, lines: NDArray[np.intp]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the same for too few periods: the fit is the image's mean power, no neighbour says more."""
+    found = spectrum[..., torch.from_numpy(lines)]
+    fit = power.mean(-1, keepdim=True).expand(found.shape)
+    return found, fit, torch.ones_like(fit), floor
 
 
 def across_p_values(lines: Lines) -> Floats:
@@ -263,7 +310,12 @@ def local_p_values(lines: Lines) -> Floats:
     The sum over images is weighted by background^(-1/2), and its expected power is that of the neighbours, image by
     image; images that are much smoother than the median one do not gain more weight. The degrees of freedom follow
     Welch and Satterthwaite, and stay below a bound for what the background's shape hides.
+
+    Raises:
+        ValueError: If the lines have no neighbours, for fewer than four periods on an axis.
     """
+    if not lines.has_background:
+        raise checks.mismatch("lines", f"at least {_LOCAL_FROM} periods per axis", "fewer", "use across_p_values")
     weight = 1 / (lines.fit + np.median(lines.fit, axis=-3, keepdims=True))
     peak = np.abs((np.sqrt(weight) * lines.coefficient).sum(-3)) ** 2
     expected = weight * lines.fit * lines.ratio

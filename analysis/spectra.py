@@ -14,26 +14,31 @@ Normalisation. With the periodic Hann window w and mean_w x = sum w x / sum w,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import reduce
 
 import torch
 from torch import Tensor
 
+from checkerscope.analysis.lattice import Period, per_axis
 from checkerscope.toolkit import checks
 
 #: Pixels that are transformed at once: in float64 they and their spectrum stay in a core's cache ...
 CHUNK = 1 << 18
 #: ... which a GPU has no use for: there so many times as many keep it busy, in a few hundred MB.
 CHUNK_ON_GPU = 64
+#: Channels that pictures have, and the most that signals usually have: what tells an axis of channels from others.
+COLOURS, SIGNAL_CHANNELS = (1, 3, 4), 16
 
 
-def check_images(images: Tensor, subject: str = "images") -> Tensor:
+def check_batch(images: Tensor, subject: str = "images") -> Tensor:
     """Return `images` if they are a real batch (N, C, *spatial) with one to three spatial axes, none of them empty.
 
     Raises:
         ValueError: If they are not.
     """
+    if not isinstance(images, Tensor):
+        raise checks.mismatch(subject, "a torch.Tensor", type(images).__name__, "use torch.as_tensor")
     if not 3 <= images.dim() <= 5 or not all(images.shape):
         raise checks.mismatch(
             subject,
@@ -41,9 +46,41 @@ def check_images(images: Tensor, subject: str = "images") -> Tensor:
             tuple(images.shape),
             "add batch and channel axes",
         )
-    if images.is_complex():
-        raise checks.mismatch(subject, "real numbers", images.dtype)
+    if images.is_complex() or images.is_meta:
+        raise checks.mismatch(subject, "real numbers", "none, on device meta" if images.is_meta else images.dtype)
     return images
+
+
+def check_images(images: Tensor, subject: str = "images") -> Tensor:
+    """Return `images` if they are a batch, in the order of axes that every measure expects.
+
+    A picture without its batch axis would be read as signals, and one with its channels last as a picture three pixels
+    wide; both give a number that means nothing. They are recognised by an axis as short as colours are where there
+    should be images or pixels, before or behind axes that are longer than channels of signals.
+
+    Raises:
+        ValueError: If they are no batch, or the axes look like (C, H, W) or (N, H, W, C).
+    """
+    shape = tuple(check_batch(images, subject).shape)
+    if len(shape) == 3 and shape[0] in COLOURS and shape[1] > SIGNAL_CHANNELS:
+        fix = "add the batch axis of an image, x[None]; signals of many channels take x[:, :, None] and a period (1, p)"
+        raise checks.mismatch(subject, f"(n, c, length) with c up to {SIGNAL_CHANNELS}", shape, fix)
+    if len(shape) == 4 and shape[-1] in COLOURS and min(shape[1:3]) > SIGNAL_CHANNELS:
+        raise checks.mismatch(
+            subject, "(n, c, h, w)", shape, "move the channels, x.movedim(-1, 1), or crop the last axis"
+        )
+    return images
+
+
+def check_pair(images: Tensor, target: Tensor, *, subjects: tuple[str, str] = ("images", "target")) -> None:
+    """Check that two batches have one shape and lie on one device.
+
+    Raises:
+        ValueError: If they do not, or one of them is no batch.
+    """
+    checks.shape(subjects[0], check_images(images, subjects[0]), tuple(check_images(target, subjects[1]).shape))
+    if images.device != target.device:
+        raise checks.mismatch(subjects[0], f"a tensor on {target.device}", images.device, "move it with .to(device)")
 
 
 def check_finite(images: Tensor, subject: str = "images") -> Tensor:
@@ -58,10 +95,21 @@ def check_finite(images: Tensor, subject: str = "images") -> Tensor:
     return images
 
 
-def interior(images: Tensor, period: int, margin: int = 0) -> Tensor:
+def plain(images: Tensor) -> Tensor:
+    """Return `images` without gradient, and on the CPU where their device has no float64: a measure is no loss."""
+    return images.detach().cpu() if images.device.type == "mps" else images.detach()
+
+
+def exact(images: Tensor) -> Tensor:
+    """Return `plain` images in float64, whatever their type."""
+    return plain(images).double()
+
+
+def interior(images: Tensor, period: Period, margin: Period = 0) -> Tensor:
     """Return the part of `images` that lies `margin` off every edge, cut to multiples of `period`, in float64.
 
-    It starts at a multiple of the period, so that the first pixel keeps its phase.
+    It starts at a multiple of the period, so that the first pixel keeps its phase. Period and margin are one number,
+    or one per spatial axis.
 
     Raises:
         ValueError: If the images are no batch or not finite, `period` < 1 or `margin` < 0, or nothing is left.
@@ -69,22 +117,25 @@ def interior(images: Tensor, period: int, margin: int = 0) -> Tensor:
     >>> interior(torch.zeros(1, 3, 17, 20), 4, margin=3).shape
     torch.Size([1, 3, 8, 12])
     """
-    check_images(images)
-    checks.integer("period", period)
-    checks.integer("margin", margin, minimum=0)
-    start = -(-margin // period) * period
-    lengths = [(side - margin - start) // period * period for side in images.shape[2:]]
-    if min(lengths) < period:
-        least = start + margin + period
+    dims = check_images(images).dim() - 2
+    periods, margins = per_axis(period, dims), per_axis(margin, dims, "margin", minimum=0)
+    starts = [-(-m // p) * p for m, p in zip(margins, periods, strict=True)]
+    lengths = [(n - m - s) // p * p for n, m, s, p in zip(images.shape[2:], margins, starts, periods, strict=True)]
+    if any(length < p for length, p in zip(lengths, periods, strict=True)):
+        least = [s + m + p for s, m, p in zip(starts, margins, periods, strict=True)]
         raise checks.mismatch(
             "images",
-            f"sides from {least} for period {period}, margin {margin}",
+            f"sides from {_in_words(least)} for period {_in_words(periods)}, margin {_in_words(margins)}",
             tuple(images.shape[2:]),
             "enlarge them",
         )
-    for axis, length in enumerate(lengths):
-        images = images.narrow(axis + 2, start, length)
-    return check_finite(images).double()
+    for axis, (start, length) in enumerate(zip(starts, lengths, strict=True), start=2):
+        images = images.narrow(axis, start, length)
+    return exact(check_finite(images))
+
+
+def _in_words(lengths: Sequence[int]) -> str:
+    return str(lengths[0]) if len(set(lengths)) == 1 else " x ".join(map(str, lengths))
 
 
 def hann(shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
@@ -99,8 +150,8 @@ def hann(shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
 
 def coefficients(images: Tensor) -> Tensor:
     """Return the complex window-corrected coefficients of every image, (N, C, *spatial), zero frequency first."""
-    window = hann(tuple(check_images(images).shape[2:]), images.device)
-    x, axes = images.double(), tuple(range(2, images.dim()))
+    x, axes = exact(check_batch(images)), tuple(range(2, images.dim()))
+    window = hann(tuple(x.shape[2:]), x.device)
     mean = (x * window).sum(axes, keepdim=True) / window.sum()
     return torch.fft.fftn((x - mean) * window, dim=axes) / window.sum()
 
@@ -118,8 +169,8 @@ def in_chunks(images: Tensor, cost: int = 1) -> Iterator[Tensor]:
 
 def _half_planes(images: Tensor) -> Iterator[Tensor]:
     """Yield the transforms whose squared magnitudes are powers, of a few images at a time, (n, C, *half) complex."""
-    shape = tuple(check_images(images).shape[2:])
-    axes = tuple(range(2, images.dim()))
+    images = plain(check_batch(images))
+    shape, axes = tuple(images.shape[2:]), tuple(range(2, images.dim()))
     window = hann(shape, images.device)
     window = window / window.square().sum().sqrt()
     leak = torch.fft.rfftn(window).flatten()
@@ -227,7 +278,8 @@ def radial_power(images: Tensor) -> Tensor:
     >>> radial_power(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 3, 46])
     """
-    matrix = _radial_matrix(tuple(check_images(images).shape[2:]), images.device)
+    images = plain(check_batch(images))
+    matrix = _radial_matrix(tuple(images.shape[2:]), images.device)
     rings = torch.cat([_squared(plane).flatten(2) @ matrix for plane in _half_planes(images)])
     _check_result(rings, images)
     return rings

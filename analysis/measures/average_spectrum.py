@@ -41,7 +41,7 @@ def average_spectrum(images: Tensor) -> Tensor:
     >>> average_spectrum(board[None, None]).argmax().item()
     0
     """
-    return torch.fft.fftshift(spectra.mean_power(images).mean(0))
+    return torch.fft.fftshift(spectra.mean_power(spectra.check_images(images)).mean(0))
 
 
 def measure(trial: Trial) -> dict[str, NDArray[np.float32]]:

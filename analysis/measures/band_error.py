@@ -17,7 +17,6 @@ from torch import Tensor
 
 from checkerscope.analysis import spectra
 from checkerscope.analysis.trial import Trial
-from checkerscope.toolkit import checks
 
 LABEL = "Band error"
 SOURCE = "this study; per-frequency error after Schwarz et al. 2021, arXiv:2111.02447"
@@ -56,7 +55,7 @@ def band_error(images: Tensor, target: Tensor) -> Tensor:
 
 
 def _powers(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    checks.shape("images", spectra.check_images(images), tuple(spectra.check_images(target, "target").shape))
+    spectra.check_pair(images, target)
     return spectra.mean_power(images - target).mean(0), spectra.mean_power(target).mean(0)
 
 

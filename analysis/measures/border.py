@@ -41,7 +41,7 @@ def border(residual: Tensor, width: int) -> tuple[float, float]:
     >>> border(x, 1)
     (1.0, 0.5)
     """
-    x = spectra.check_finite(spectra.check_images(residual, "residual"), "residual").double()
+    x = spectra.exact(spectra.check_finite(spectra.check_images(residual, "residual"), "residual"))
     checks.integer("width", width)
     if min(x.shape[2:]) <= 2 * width:
         raise checks.mismatch("residual", f"sides above {2 * width} for a band of {width}", tuple(x.shape[2:]))

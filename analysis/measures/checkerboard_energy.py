@@ -14,6 +14,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from checkerscope.analysis import lattice, spectra
+from checkerscope.analysis.lattice import Period
 from checkerscope.analysis.trial import Trial
 
 LABEL = "Checkerboard energy"
@@ -28,7 +29,7 @@ UNITS = {
 }
 
 
-def checkerboard_power(images: Tensor, period: int) -> float:
+def checkerboard_power(images: Tensor, period: Period) -> float:
     """Return the power of the lattice lines above their local background, in squared image units.
 
     sum over lines l != 0 of |mean_n c_n(l)|^2 - B(l), averaged over channels: c_n is the window-corrected coefficient
@@ -37,7 +38,7 @@ def checkerboard_power(images: Tensor, period: int) -> float:
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
 
     Raises:
         ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
@@ -53,7 +54,7 @@ def checkerboard_power(images: Tensor, period: int) -> float:
     return float(lattice.excess(coefficients.abs().square(), period).sum(-1).mean())
 
 
-def checkerboard_energy(images: Tensor, period: int) -> float:
+def checkerboard_energy(images: Tensor, period: Period) -> float:
     """Return the fraction of the images' variance that is a fixed grid of this period, 0 to 1.
 
     `checkerboard_power` over the mean variance of the images (each about its own mean, without window). Exactly 1 for
@@ -61,7 +62,7 @@ def checkerboard_energy(images: Tensor, period: int) -> float:
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
 
     Raises:
         ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
@@ -78,7 +79,7 @@ def checkerboard_energy(images: Tensor, period: int) -> float:
 
 def mean_variance(images: Tensor) -> float:
     """Return the variance of each image and channel about its own mean, averaged; 0.0 where only rounding is left."""
-    x = images.double().flatten(2)
+    x = spectra.exact(images).flatten(2)
     variance = float(x.var(-1, correction=0).mean())
     return variance if variance > 1e-28 * float(x.square().mean()) else 0.0
 

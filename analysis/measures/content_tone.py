@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import lattice, spectra
+from checkerscope.analysis.lattice import Period, per_axis
 from checkerscope.analysis.trial import Trial
 
 LABEL = "Content tone"
@@ -29,7 +30,7 @@ UNITS = {
 PERIODS = 8
 
 
-def content_tone(images: Tensor, period: int) -> float:
+def content_tone(images: Tensor, period: Period) -> float:
     """Return the RMS amplitude of the grid that changes from place to place and image to image, in image units.
 
     sum over lattice lines of the excess of mean |c|^2 over its neighbours, minus the same of |mean c|^2 (the fixed
@@ -38,29 +39,31 @@ def content_tone(images: Tensor, period: int) -> float:
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
 
     Raises:
         ValueError: If the images are no batch, not finite, or have fewer than four periods on a side.
     """
     x = spectra.interior(images, period)
-    side = min(PERIODS, *(length // period for length in x.shape[2:])) * period
+    periods = per_axis(period, x.dim() - 2)
+    count = min(PERIODS, *(length // p for length, p in zip(x.shape[2:], periods, strict=True)))
+    sides = tuple(count * p for p in periods)
     power, mean, seen = torch.zeros((), device=x.device), torch.zeros((), device=x.device), 0
     for chunk in spectra.in_chunks(x):  # its tiles overlap: several times as many pixels
-        tiles = _tiles(chunk, side, 2 * period)
+        tiles = _tiles(chunk, sides, tuple(2 * p for p in periods))
         power = power + spectra.mean_power(tiles) * len(tiles)
         mean, seen = mean + tiles.sum(0, keepdim=True), seen + len(tiles)
-    window = spectra.hann((side,) * (x.dim() - 2), x.device)
+    window = spectra.hann(sides, x.device)
     # from power per frequency to squared coefficients
     local = power / seen * window.square().sum() / window.sum().square()
     fixed = spectra.coefficients(mean / seen)[0].abs().square()
     return sqrt(max(0.0, float(lattice.excess(local - fixed, period).sum(-1).mean())))
 
 
-def _tiles(images: Tensor, side: int, step: int) -> Tensor:
-    """Return overlapping tiles of all images, (tiles, C, side, ...)."""
-    dims = images.dim() - 2
-    for axis in range(2, 2 + dims):
+def _tiles(images: Tensor, sides: tuple[int, ...], steps: tuple[int, ...]) -> Tensor:
+    """Return overlapping tiles of all images, (tiles, C, *sides)."""
+    dims = len(sides)
+    for axis, (side, step) in enumerate(zip(sides, steps, strict=True), start=2):
         images = images.unfold(axis, side, step)
     return images.movedim(1, 1 + dims).flatten(0, dims)
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from math import nan
+from math import nan, prod
 
 import torch
 from torch import Tensor
 
 from checkerscope.analysis import spectra
+from checkerscope.analysis.lattice import Period, per_axis
 from checkerscope.analysis.measures.tone import tone, unbiased_tone
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit import checks
@@ -32,7 +33,7 @@ UNITS = {
 Network = Callable[[Tensor], Tensor]
 
 
-def cycled_tone(network: Network, images: Tensor, period: int, *, margin: int = 0) -> float:
+def cycled_tone(network: Network, images: Tensor, period: Period, *, margin: int = 0) -> float:
     """Return the RMS over phases of the network's mean answer to the same pixels, in image units.
 
     `tone` of `cycled_residual`: a grid a (-1)^(x + y) that the network adds reads |a|, whatever the images.
@@ -46,7 +47,7 @@ def cycled_tone(network: Network, images: Tensor, period: int, *, margin: int = 
     return tone(cycled_residual(network, images, period, margin=margin), period)
 
 
-def cycled_residual(network: Network, images: Tensor, period: int, *, margin: int = 0) -> Tensor:
+def cycled_residual(network: Network, images: Tensor, period: Period, *, margin: int = 0) -> Tensor:
     """Return the residual's mean at each phase, over pixels that were shown at every phase, (N, C, period, ...).
 
     The images are cropped at all period^d offsets from their corner, so that a pixel falls on phase p of the network's
@@ -55,30 +56,34 @@ def cycled_residual(network: Network, images: Tensor, period: int, *, margin: in
     Args:
         network: Maps (n, C, *spatial) to the same shape, for sides that are multiples of the period.
         images: (N, C, *spatial).
-        period: L, in pixels, the product of the strides.
+        period: L, in pixels, the product of the strides; one number or one per axis.
         margin: Border that padding may reach, in pixels.
 
     Raises:
         ValueError: If the images are no batch, not finite, or too small.
     """
-    x = spectra.check_finite(spectra.check_images(images))
-    dims, least = x.dim() - 2, _least(period, margin)
-    if min(x.shape[2:]) < least:
-        raise checks.mismatch("images", f"sides from {least}", tuple(x.shape[2:]), "use larger images")
-    cut = [(side // period - 1) * period for side in x.shape[2:]]
-    start = -(-margin // period) * period
-    cells = [(side - margin) // period - start // period - 1 for side in cut]
-    total = torch.zeros(*x.shape[:2], *(period,) * dims, dtype=torch.float64, device=x.device)
+    x = spectra.check_finite(spectra.plain(spectra.check_images(images)))
+    dims = x.dim() - 2
+    periods = per_axis(period, dims)
+    least = [_least(p, margin) for p in periods]
+    if any(side < need for side, need in zip(x.shape[2:], least, strict=True)):
+        raise checks.mismatch("images", f"sides from {max(least)}", tuple(x.shape[2:]), "use larger images")
+    cut = [(side // p - 1) * p for side, p in zip(x.shape[2:], periods, strict=True)]
+    starts = [-(-margin // p) * p for p in periods]
+    cells = [(n - margin) // p - start // p - 1 for n, p, start in zip(cut, periods, starts, strict=True)]
+    inner = [n * p for n, p in zip(cells, periods, strict=True)]
+    total = torch.zeros(*x.shape[:2], *periods, dtype=torch.float64, device=x.device)
     with torch.no_grad():
-        for offset in product(range(period), repeat=dims):
+        for offset in product(*map(range, periods)):
             crop = _cut(x, offset, cut)
-            residual = torch.cat([network(part) - part for part in crop.split(16)]).double()
+            residual = torch.cat([spectra.exact(network(part) - part) for part in crop.split(16)])
             # the same pixels in every crop, which begin at another phase in each
-            inside = _cut(residual, [start + period - o for o in offset], [n * period for n in cells])
-            for axis, n in enumerate(cells):
-                inside = inside.unflatten(axis + 2, (n, period)).mean(axis + 2)
+            first = [start + p - o for start, p, o in zip(starts, periods, offset, strict=True)]
+            inside = _cut(residual, first, inner)
+            for axis, length in enumerate(periods, start=2):  # axis by axis: the published numbers are rounded so
+                inside = inside.unflatten(axis, (-1, length)).mean(axis)
             total += inside.roll([-o for o in offset], list(range(2, 2 + dims)))
-    return spectra.check_finite(total / period**dims, "residual")
+    return spectra.check_finite(total / prod(periods), "residual")
 
 
 def _least(period: int, margin: int) -> int:

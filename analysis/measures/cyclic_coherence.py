@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import lattice, spectra
+from checkerscope.analysis.lattice import Period, per_axis
 from checkerscope.analysis.trial import Trial
-from checkerscope.toolkit import checks
 
 LABEL = "Cyclic coherence"
 SOURCE = "Gardner 1986 (spectral coherence of cyclostationary signals); bias (N|C|^2 - 1)/(N - 1)"
@@ -33,7 +33,7 @@ UNITS = {
 }
 
 
-def cyclic_coherence(images: Tensor, period: int, *, base: Tensor | None = None) -> float:
+def cyclic_coherence(images: Tensor, period: Period, *, base: Tensor | None = None) -> float:
     """Return the share of the power outside the baseband that is coherent with the baseband, over images.
 
     |C(w)|^2 between w and w + 2 pi m / L over the images (never within one), bias-corrected, averaged over m != 0, the
@@ -41,7 +41,7 @@ def cyclic_coherence(images: Tensor, period: int, *, base: Tensor | None = None)
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: L, in pixels, the product of the strides.
+        period: L, in pixels, the product of the strides; one number or one per axis.
         base: Where the baseband is taken from, same shape; the images themselves if not given.
 
     Returns:
@@ -54,7 +54,7 @@ def cyclic_coherence(images: Tensor, period: int, *, base: Tensor | None = None)
     return coherent / outside if outside else 0.0
 
 
-def replica_power(images: Tensor, period: int, *, base: Tensor | None = None) -> float:
+def replica_power(images: Tensor, period: Period, *, base: Tensor | None = None) -> float:
     """Return the coherent replicas' power relative to the baseband's, a linear ratio; arguments as `cyclic_coherence`.
 
     Zero insertion by s in d dimensions has s^d - 1 replicas of full power and so reads s^d - 1.
@@ -63,10 +63,10 @@ def replica_power(images: Tensor, period: int, *, base: Tensor | None = None) ->
     return coherent / baseband if baseband else 0.0
 
 
-def _powers(images: Tensor, base: Tensor, period: int) -> tuple[float, float, float]:
+def _powers(images: Tensor, base: Tensor, period: Period) -> tuple[float, float, float]:
     """Return the coherent power outside the baseband, all power outside, and the baseband's."""
-    checks.shape("base", base, tuple(images.shape), "pass the images that the others were made from")
-    n, sums = len(spectra.check_images(images)), []
+    spectra.check_pair(base, images, subjects=("base", "images"))
+    n, sums = len(images), []
     for some, their in zip(spectra.in_chunks(images), spectra.in_chunks(base), strict=True):
         outside = _aliases(some, period)[:, :, 1:]
         baseband = _aliases(their, period)[:, :, :1]
@@ -81,16 +81,17 @@ def _powers(images: Tensor, base: Tensor, period: int) -> tuple[float, float, fl
     return float(coherent.sum()), float(p_out.sum()), float(p_base.sum())
 
 
-def _aliases(images: Tensor, period: int) -> Tensor:
+def _aliases(images: Tensor, period: Period) -> Tensor:
     """Return coefficients as (N, C, alias, baseband frequency), the baseband itself first, zero left out."""
     x = spectra.interior(images, period)
     shape, dims = x.shape[2:], x.dim() - 2
     lattice.lines(tuple(shape), period)  # complains where there are too few periods
-    cells = [side // period for side in shape]
+    periods = per_axis(period, dims)
+    cells = [side // p for side, p in zip(shape, periods, strict=True)]
     axes = tuple(range(2, x.dim()))
     # so that the first cell of each axis runs from -pi / L to pi / L
     centred = spectra.coefficients(x).roll([cell // 2 for cell in cells], axes)
-    split = centred.reshape(*x.shape[:2], *(length for cell in cells for length in (period, cell)))
+    split = centred.reshape(*x.shape[:2], *(length for pair in zip(periods, cells, strict=True) for length in pair))
     order = (0, 1, *range(2, 2 + 2 * dims, 2), *range(3, 3 + 2 * dims, 2))
     aliases = split.permute(order).flatten(2 + dims).flatten(2, 1 + dims)
     return aliases[..., _away_from_zero(cells, x.device)]

@@ -36,7 +36,7 @@ def dct(images: Tensor) -> Tensor:
     >>> dct(torch.ones(1, 1, 4)).square().round(decimals=9)
     tensor([[[4., 0., 0., 0.]]], dtype=torch.float64)
     """
-    x = spectra.check_finite(spectra.check_images(images)).double()
+    x = spectra.exact(spectra.check_finite(spectra.check_images(images)))
     for axis in range(2, x.dim()):
         n = x.shape[axis]
         k, r = torch.arange(n, dtype=torch.float64)[:, None], torch.arange(n) + 0.5
@@ -58,9 +58,9 @@ def dct_spectrum(images: Tensor) -> Tensor:
         ValueError: If the images are no batch or not finite.
     """
     spectra.check_images(images)
-    total = torch.zeros((), dtype=torch.float64, device=images.device)
+    total = torch.zeros((), dtype=torch.float64, device=spectra.plain(images[:1]).device)
     for chunk in spectra.in_chunks(images):
-        x = spectra.check_finite(chunk).double()
+        x = spectra.exact(spectra.check_finite(chunk))
         total = total + dct(x - x.mean(tuple(range(2, x.dim())), keepdim=True)).square().sum((0, 1))
     return total / (images.shape[0] * images.shape[1])
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import spectra
-from checkerscope.analysis.measures.tone import LEVELS, tone, tone_fraction
+from checkerscope.analysis.lattice import Period, per_axis
+from checkerscope.analysis.measures.tone import LEVELS, flat_tone, tone_fraction
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit import checks
 
@@ -34,7 +35,7 @@ UNITS = {
 DIRTY = 1 / (255 * sqrt(12))
 
 
-def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: int, *, reach: int = 8) -> Tensor:
+def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: Period, *, reach: int = 8) -> Tensor:
     """Return what the decoder makes of spatially constant latents, border cropped, (N, C, 4 period, ...), float64.
 
     Its `tone` is the probe's reading: four periods are as good as any number, it repeats.
@@ -42,21 +43,22 @@ def decoder_probe(decode: Callable[[Tensor], Tensor], latents: Tensor, period: i
     Args:
         decode: Maps (N, C_latent, *low) to (N, C, *(period * low)).
         latents: (N, C_latent, 1, ..., 1): one latent vector per row.
-        period: In pixels, the product of the decoder's strides.
+        period: In pixels, the product of the decoder's strides; one number or one per axis.
         reach: Latent cells that are added and cropped again at every edge, so that padding does not show.
 
     Raises:
         ValueError: If the latents are not constant vectors.
 
-    >>> tone(decoder_probe(torch.nn.Upsample(scale_factor=2), torch.ones(1, 1, 1, 1), 2), 2)
+    >>> flat_tone(decoder_probe(torch.nn.Upsample(scale_factor=2), torch.ones(1, 1, 1, 1), 2), 2)
     0.0
     """
-    if any(side != 1 for side in spectra.check_images(latents, "latents").shape[2:]):
+    if not 3 <= latents.dim() <= 5 or any(side != 1 for side in latents.shape[2:]):
         raise checks.mismatch("latents", "one position, (n, c, 1, ...)", tuple(latents.shape), "average over positions")
     cells = 4 + 2 * checks.integer("reach", reach, minimum=0)
     with torch.no_grad():
         images = decode(latents.expand(*latents.shape[:2], *(cells,) * (latents.dim() - 2)).contiguous())
-    return spectra.interior(images, period, reach * period)
+    margin = [reach * p for p in per_axis(period, images.dim() - 2)]
+    return spectra.interior(images, period, margin)
 
 
 def measure(trial: Trial) -> dict[str, float]:
@@ -65,10 +67,9 @@ def measure(trial: Trial) -> dict[str, float]:
         return dict.fromkeys(UNITS, nan)
     model: Any = trial.model
     images = decoder_probe(model.decode, _flat_latents(trial), trial.period, reach=trial.reach)
-    tones = torch.tensor([tone(image[None], trial.period) for image in images], dtype=torch.float64)
     fractions = [tone_fraction(image[None], trial.period) for image in images]
     return {
-        "decoder_probe.rms": float(tones.square().mean().sqrt()),
+        "decoder_probe.rms": flat_tone(images, trial.period),
         "decoder_probe.fraction": sum(fractions) / len(fractions),
     }
 

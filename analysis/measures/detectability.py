@@ -15,7 +15,6 @@ from torch import Tensor
 
 from checkerscope.analysis import spectra
 from checkerscope.analysis.trial import Trial
-from checkerscope.toolkit import checks
 
 LABEL = "Detectability"
 SOURCE = "after Frank et al. 2020, arXiv:2003.08685 (linear classifier); ridge regression on log power spectra"
@@ -47,7 +46,9 @@ def detectability(images: Tensor, originals: Tensor, *, rings: bool = False) -> 
     Raises:
         ValueError: If the shapes differ, the images are no batch or not finite.
     """
-    checks.shape("images", spectra.check_images(images), tuple(spectra.check_images(originals, "originals").shape))
+    spectra.check_pair(images, originals, subjects=("images", "originals"))
+    for batch, subject in ((images, "images"), (originals, "originals")):
+        spectra.check_finite(batch, subject)
     n = len(images)
     if n < 2 * FOLDS:
         return nan

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import spectra
-from checkerscope.analysis.measures.tone import phase_means
+from checkerscope.analysis.lattice import Period
+from checkerscope.analysis.phases import alternating_share, phase_means
 from checkerscope.analysis.trial import Trial
 
 LABEL = "Gradient tone"
@@ -30,7 +31,7 @@ IMAGES, CHANNELS = 16, 8
 
 
 def gradient_tone(
-    encode: Callable[[Tensor], Tensor], images: Tensor, period: int, *, margin: int = 0
+    encode: Callable[[Tensor], Tensor], images: Tensor, period: Period, *, margin: int = 0
 ) -> tuple[float, float]:
     """Return the AC shares of the input gradient's mean and energy over phases, each 0 to 1.
 
@@ -41,7 +42,7 @@ def gradient_tone(
     Args:
         encode: Maps (n, C, *spatial) to (n, C_latent, *low), differentiable.
         images: (N, C, *spatial), sides that the encoder accepts.
-        period: Product of the encoder's strides.
+        period: Product of the encoder's strides; one number or one per axis.
         margin: Border to leave out, in pixels.
 
     Raises:
@@ -59,10 +60,8 @@ def gradient_tone(
     return _ac_share(inside, period), _ac_share([g.square() for g in inside], period)
 
 
-def _ac_share(gradients: list[Tensor], period: int) -> float:
-    means = torch.stack([phase_means(g, period).mean(0) for g in gradients]).flatten(2)
-    power = float(means.square().sum())
-    return float((means - means.mean(-1, keepdim=True)).square().sum()) / power if power else 0.0
+def _ac_share(gradients: list[Tensor], period: Period) -> float:
+    return alternating_share(torch.stack([phase_means(g, period).mean(0) for g in gradients]).flatten(2))
 
 
 def measure(trial: Trial) -> dict[str, float]:

@@ -16,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from checkerscope.analysis.measures.tone import tone
+from checkerscope.analysis.lattice import Period
+from checkerscope.analysis.measures.tone import tones
+from checkerscope.analysis.phases import root_mean_square
 from checkerscope.analysis.trial import Trial
 
 LABEL = "Level sweep"
@@ -35,20 +37,17 @@ LEVELS = (-1.0, -0.5, -0.25, 0.0, 0.1, 0.3, 0.7, 0.9, 1.0, 1.25, 1.5, 2.0)
 FLOOR = 1e-7
 
 
-def level_sweep(flat: Callable[[tuple[float, ...]], Tensor], period: int, levels: tuple[float, ...] = LEVELS) -> Tensor:
+def level_sweep(
+    flat: Callable[[tuple[float, ...]], Tensor], period: Period, levels: tuple[float, ...] = LEVELS
+) -> Tensor:
     """Return the tone at each level, (levels,), in image units, float64.
 
     Args:
         flat: Gives the network's answers to constant images of these levels, (levels, C, *spatial), border cropped.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
         levels: Grey levels.
     """
-    images = flat(levels)
-    return torch.tensor([tone(image[None], period) for image in images], dtype=torch.float64)
-
-
-def _rms(values: Tensor) -> float:
-    return float(values.square().mean().sqrt())
+    return tones(flat(levels), period)
 
 
 def measure(trial: Trial) -> dict[str, float | NDArray[np.float64]]:
@@ -56,14 +55,16 @@ def measure(trial: Trial) -> dict[str, float | NDArray[np.float64]]:
 
     `ratio` is RMS of tone / |level - 0.5| beyond [0, 1] over the same inside; NaN where there is no tone inside.
     """
-    tones = level_sweep(trial.flat_interior, trial.period)
+    found = level_sweep(trial.flat_interior, trial.period)
     level = torch.tensor(LEVELS, dtype=torch.float64)
     inside = (level >= 0) & (level <= 1)
-    slope = tones / (level - 0.5).abs()
+    slope = found / (level - 0.5).abs()
+    within = root_mean_square(found[inside])
+    ratio = root_mean_square(slope[~inside]) / root_mean_square(slope[inside]) if within > FLOOR else nan
     return {
-        "level_sweep.ratio": _rms(slope[~inside]) / _rms(slope[inside]) if _rms(tones[inside]) > FLOOR else nan,
-        "level_sweep.inside_rms": _rms(tones[inside]),
-        "level_sweep.beyond_rms": _rms(tones[~inside]),
+        "level_sweep.ratio": ratio,
+        "level_sweep.inside_rms": within,
+        "level_sweep.beyond_rms": root_mean_square(found[~inside]),
         "level_sweep.level": level.numpy(),
-        "level_sweep.tone": tones.numpy(),
+        "level_sweep.tone": found.numpy(),
     }

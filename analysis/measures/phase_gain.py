@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from math import nan
 
-from torch import Tensor, nn
+from torch import nn
 
+from checkerscope.analysis.phases import alternating_share
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit.contracts.upsampler import Upsampler
 from checkerscope.toolkit.response import phase_gains
@@ -41,13 +42,7 @@ def phase_gain(upsampler: nn.Module) -> float:
     >>> phase_gain(Bilinear(1, 1))
     0.0
     """
-    return _spread(phase_gains(upsampler))
-
-
-def _spread(gains: Tensor) -> float:
-    flat = gains.flatten(2)
-    energy = float(flat.square().sum())
-    return float((flat - flat.mean(-1, keepdim=True)).square().sum()) / energy if energy else 0.0
+    return alternating_share(phase_gains(upsampler).flatten(2))
 
 
 def measure(trial: Trial) -> dict[str, float]:

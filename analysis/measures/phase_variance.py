@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import spectra
+from checkerscope.analysis.lattice import Period
+from checkerscope.analysis.phases import alternating, alternating_share, over_cells, phase_cells
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit.response import phase_energies
 
@@ -33,7 +35,7 @@ UNITS = {
 _ROUNDING = 1e-6
 
 
-def phase_variances(images: Tensor, period: int) -> Tensor:
+def phase_variances(images: Tensor, period: Period) -> Tensor:
     """Return the variance of the pixels of each phase in each image, (N, C, period, ..., period), float64.
 
     About the mean of that phase over all images, so that a fixed grid does not count.
@@ -41,14 +43,12 @@ def phase_variances(images: Tensor, period: int) -> Tensor:
     Raises:
         ValueError: If the images are no batch, not finite, or smaller than the period.
     """
-    x = spectra.interior(images, period)
-    cells = [length for side in x.shape[2:] for length in (side // period, period)]
-    x = x.reshape(*x.shape[:2], *cells)
-    over = tuple(range(2, x.dim(), 2))
+    x = phase_cells(images, period)
+    over = over_cells(x)
     return (x - x.mean((0, *over), keepdim=True)).square().mean(over)
 
 
-def phase_variance(images: Tensor, period: int) -> float:
+def phase_variance(images: Tensor, period: Period) -> float:
     """Return the AC share of the phase variances' power, 0 to 1; 0.0 for constant images.
 
     sum_{q != 0} |DFT v|^2 / sum_q |DFT v|^2 with v_p averaged over images, sums over channels too. Variances of
@@ -56,7 +56,7 @@ def phase_variance(images: Tensor, period: int) -> float:
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
 
     Raises:
         ValueError: If the images are no batch, not finite, or smaller than the period.
@@ -66,17 +66,10 @@ def phase_variance(images: Tensor, period: int) -> float:
     >>> round(phase_variance(x, 2), 4)  # variances 4 : 1
     0.2647
     """
-    return _ac_share(phase_variances(images, period).mean(0))
+    return alternating_share(phase_variances(images, period).mean(0).flatten(1))
 
 
-def _ac_share(variances: Tensor) -> float:
-    """Return the AC share of (C, *phases)."""
-    flat = variances.flatten(1)
-    power = float(flat.square().sum())
-    return float((flat - flat.mean(-1, keepdim=True)).square().sum()) / power if power else 0.0
-
-
-def unbiased_phase_variance(images: Tensor, period: int) -> float:
+def unbiased_phase_variance(images: Tensor, period: Period) -> float:
     """Return `phase_variance` without what finite samples add: about 0 for stationary images, so possibly negative.
 
     From products of the variances of *different* images, whose scatter is independent. NaN for fewer than two images.
@@ -87,12 +80,11 @@ def unbiased_phase_variance(images: Tensor, period: int) -> float:
     v = phase_variances(images, period).flatten(2)
     if len(v) < 2:
         return nan
-    ac = v - v.mean(-1, keepdim=True)
-    ac_power, power = (float((x.sum(0).square() - x.square().sum(0)).sum()) for x in (ac, v))
+    ac_power, power = (float((x.sum(0).square() - x.square().sum(0)).sum()) for x in (alternating(v), v))
     return ac_power / power if power else 0.0
 
 
-def _without_rounding(residual: Tensor, images: Tensor, period: int) -> Tensor:
+def _without_rounding(residual: Tensor, images: Tensor, period: Period) -> Tensor:
     """Return zeros where all that a residual has beside a fixed grid is the rounding of float32 images."""
     variance, power = phase_variances(residual, period).mean(), images.square().mean()
     return residual if variance > _ROUNDING**2 * power else torch.zeros_like(residual)
@@ -123,4 +115,4 @@ def _last_layer(trial: Trial) -> float:
     last = trial.upsamplers[-1]
     if not last.linear or last.needs_context:
         return nan
-    return _ac_share(phase_energies(last))
+    return alternating_share(phase_energies(last).flatten(1))

@@ -43,7 +43,7 @@ def radial_spectrum(images: Tensor) -> Tensor:
     >>> len(spectrum), spectrum.argmax().item()
     (46, 45)
     """
-    return spectra.ring_means(spectra.mean_power(images).mean(0))
+    return spectra.ring_means(spectra.mean_power(spectra.check_images(images)).mean(0))
 
 
 def measure(trial: Trial) -> dict[str, float | NDArray[np.float64]]:

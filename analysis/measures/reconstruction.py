@@ -54,10 +54,10 @@ def reconstruction(images: Tensor, target: Tensor, *, data_range: float = 1.0) -
     >>> round(scores["psnr"], 4)
     6.0206
     """
-    checks.shape("images", spectra.check_images(images), tuple(spectra.check_images(target, "target").shape))
+    spectra.check_pair(images, target)
     if not data_range > 0:
         raise checks.mismatch("data_range", "a positive number", data_range, "use 1.0 for images in [0, 1]")
-    x, y = (spectra.check_finite(t).double() for t in (images, target))
+    x, y = (spectra.exact(spectra.check_finite(t)) for t in (images, target))
     return _errors(x, y, data_range) | {"ssim": _ssim(x, y, data_range)}
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import spectra
+from checkerscope.analysis.lattice import Period, per_axis
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit import checks
 
@@ -31,7 +32,7 @@ IMAGES = 16
 Network = Callable[[Tensor], Tensor]
 
 
-def shift_equivariance(network: Network, images: Tensor, period: int, *, margin: int = 0) -> tuple[float, float]:
+def shift_equivariance(network: Network, images: Tensor, period: Period, *, margin: int = 0) -> tuple[float, float]:
     """Return how well the network moves with its input, by whole pixels and by half a pixel, in dB.
 
     10 log10(1 / MSE) between network(shift x) and shift network(x): shifts by 1, L / 2 and L - 1 pixels along each axis
@@ -41,7 +42,7 @@ def shift_equivariance(network: Network, images: Tensor, period: int, *, margin:
     Args:
         network: Maps (n, C, *spatial) to the same shape, for sides that are multiples of the period.
         images: (N, C, *spatial) in a range of 1, sides that are multiples of the period.
-        period: L, in pixels, the product of the strides.
+        period: L, in pixels, the product of the strides; one number or one per axis.
         margin: Border to leave out, in pixels.
 
     Returns:
@@ -53,36 +54,56 @@ def shift_equivariance(network: Network, images: Tensor, period: int, *, margin:
     >>> shift_equivariance(lambda x: 2 * x, torch.rand(1, 1, 16, 16), 2)[0]
     inf
     """
-    x = spectra.check_finite(spectra.check_images(images))
-    least = 2 * margin + 3 * period + 5
-    if min(x.shape[2:]) < least:
-        raise checks.mismatch("images", f"sides from {least}", tuple(x.shape[2:]), "use larger images")
+    x = spectra.check_finite(spectra.plain(spectra.check_images(images)))
+    periods = per_axis(period, x.dim() - 2)
+    least = [_least(p, margin) for p in periods]
+    if any(side < need for side, need in zip(x.shape[2:], least, strict=True)):
+        raise checks.mismatch("images", f"sides from {max(least)}", tuple(x.shape[2:]), "use larger images")
     with torch.no_grad():
         y = network(x)
-        shifts = sorted({1, period // 2, period - 1} - {0, period})
-        starts = [[shift * (axis == k) for k in range(x.dim() - 2)] for shift in shifts for axis in range(x.dim() - 2)]
         # one period is cut off, which leaves room for every shift
-        whole = [_error(network, (x, y), start, cut=period, period=period, margin=margin) for start in starts]
+        whole = [_error(network, (x, y), start, cut=periods, lattice=(periods, margin)) for start in _starts(periods)]
         # half_pixel starts 2.5 pixels in: the first multiple of the period beyond that, plus one half
-        start = -(-2 // period) * period - 2
-        pair, corner = (_half_pixel(x), _half_pixel(y)), [start] * (x.dim() - 2)
-        half = _error(network, pair, corner, cut=start, period=period, margin=margin)
+        corner = tuple(-(-2 // p) * p - 2 for p in periods)
+        half = _error(network, (_half_pixel(x), _half_pixel(y)), corner, cut=corner, lattice=(periods, margin))
     return _decibel(sum(whole) / len(whole) if whole else 0.0), _decibel(half)
 
 
+def _least(period: int, margin: int) -> int:
+    return 2 * margin + 3 * period + 5
+
+
+def _starts(periods: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the shifts by whole pixels: by 1, L / 2 and L - 1 along one axis at a time."""
+    along = [{1, p // 2, p - 1} - {0, p} for p in periods]
+    dims = range(len(periods))
+    return [
+        tuple(shift * (axis == k) for k in dims)
+        for shift in sorted(set().union(*along))
+        for axis in dims
+        if shift in along[axis]
+    ]
+
+
 def _error(
-    network: Network, pair: tuple[Tensor, Tensor], start: list[int], *, cut: int, period: int, margin: int
+    network: Network,
+    pair: tuple[Tensor, Tensor],
+    start: tuple[int, ...],
+    *,
+    cut: tuple[int, ...],
+    lattice: tuple[tuple[int, ...], int],
 ) -> float:
     """Return the MSE between the network's answer to the crop and the crop of its answer, inside the margin."""
-    shape = [(side - cut) // period * period for side in pair[0].shape[2:]]
+    periods, margin = lattice
+    shape = [(side - c) // p * p for side, c, p in zip(pair[0].shape[2:], cut, periods, strict=True)]
     moved, expected = (_crop(x, start, shape) for x in pair)
     inner = [side - 2 * margin for side in shape]
-    corner = [margin] * len(inner)
-    difference = _crop(network(moved), corner, inner).double() - _crop(expected, corner, inner)
+    corner = (margin,) * len(inner)
+    difference = spectra.exact(_crop(network(moved), corner, inner)) - spectra.exact(_crop(expected, corner, inner))
     return float(difference.square().mean())
 
 
-def _crop(x: Tensor, start: list[int], shape: list[int]) -> Tensor:
+def _crop(x: Tensor, start: tuple[int, ...], shape: list[int]) -> Tensor:
     for axis, (first, side) in enumerate(zip(start, shape, strict=True), 2):
         x = x.narrow(axis, first, side)
     return x.contiguous()
@@ -105,7 +126,7 @@ def _decibel(error: float) -> float:
 def measure(trial: Trial) -> dict[str, float]:
     """Return both numbers for the first 16 held-out images; NaN where they are too small for the margin."""
     images = trial.inputs[:IMAGES]
-    if min(images.shape[2:]) < 2 * trial.margin + 3 * trial.period + 5:
+    if min(images.shape[2:]) < _least(trial.period, trial.margin):
         return dict.fromkeys(UNITS, nan)
     whole, half = shift_equivariance(trial.model, images, trial.period, margin=trial.margin)
     return {"shift_equivariance.integer": whole, "shift_equivariance.fractional": half}

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from checkerscope.analysis import spectra
+from checkerscope.analysis.lattice import Period
+from checkerscope.analysis.phases import alternating, alternating_share, phase_means, root_mean_square
 from checkerscope.analysis.trial import Trial
 
 LABEL = "Tone"
@@ -32,27 +34,7 @@ UNITS = {
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
-def phase_means(images: Tensor, period: int) -> Tensor:
-    """Return the mean over the pixels of each phase, (N, C, period, ..., period), float64.
-
-    Raises:
-        ValueError: If the images are no batch, not finite, or smaller than the period.
-
-    >>> phase_means(torch.tensor([[[0.0, 1.0, 0.0, 3.0]]]), 2)
-    tensor([[[0., 2.]]], dtype=torch.float64)
-    """
-    x = spectra.interior(images, period)
-    cells = [length for side in x.shape[2:] for length in (side // period, period)]
-    return x.reshape(*x.shape[:2], *cells).mean(dim=tuple(range(2, x.dim() * 2 - 2, 2)))
-
-
-def _ac(means: Tensor) -> Tensor:
-    """Return phase means without their mean over phases, the phases flattened, (N, C, phases)."""
-    flat = means.flatten(2)
-    return flat - flat.mean(-1, keepdim=True)
-
-
-def tone(images: Tensor, period: int) -> float:
+def tone(images: Tensor, period: Period) -> float:
     """Return the RMS of the AC part of the phase means, in image units.
 
     Phase means are averaged over images first (a fixed grid adds up, content does not), squared deviations over
@@ -61,7 +43,7 @@ def tone(images: Tensor, period: int) -> float:
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
 
     Raises:
         ValueError: If the images are no batch, not finite, or smaller than the period.
@@ -70,10 +52,10 @@ def tone(images: Tensor, period: int) -> float:
     >>> round(tone(0.5 + 0.1 * board[None, None], 2), 7)
     0.1
     """
-    return float(_ac(phase_means(images, period).mean(0, keepdim=True)).square().mean().sqrt())
+    return root_mean_square(alternating(phase_means(images, period).mean(0, keepdim=True).flatten(2)))
 
 
-def tone_fraction(images: Tensor, period: int) -> float:
+def tone_fraction(images: Tensor, period: Period) -> float:
     """Return the AC share of the phase means' power, 0 to 1; 0.0 for images that are zero everywhere.
 
     sum_{q != 0} |DFT m|^2 / sum_q |DFT m|^2, sums over channels too, m averaged over images. For the output of an iid
@@ -82,7 +64,7 @@ def tone_fraction(images: Tensor, period: int) -> float:
 
     Args:
         images: (N, C, *spatial), cut to multiples of the period.
-        period: In pixels, the product of the strides.
+        period: In pixels, the product of the strides; one number or one per axis.
 
     Raises:
         ValueError: If the images are no batch, not finite, or smaller than the period.
@@ -90,15 +72,28 @@ def tone_fraction(images: Tensor, period: int) -> float:
     >>> tone_fraction(torch.tensor([[1.0, 0.0], [0.0, 0.0]]).repeat(8, 8)[None, None], 2)
     0.75
     """
-    return _fraction(phase_means(images, period).mean(0, keepdim=True))
+    return alternating_share(phase_means(images, period).mean(0, keepdim=True).flatten(2))
 
 
-def _fraction(means: Tensor) -> float:
-    total = float(means.square().sum())
-    return float(_ac(means).square().sum()) / total if total else 0.0
+def flat_tone(images: Tensor, period: Period) -> float:
+    """Return the RMS over images of the `tone` of each by itself: of constant images of several levels.
+
+    Raises:
+        ValueError: As `tone`.
+
+    >>> board = torch.tensor([1.0, -1.0]).repeat(4).reshape(1, 1, 8)
+    >>> round(flat_tone(torch.cat([0.1 * board, -0.1 * board]), 2), 7)  # together they would cancel
+    0.1
+    """
+    return root_mean_square(tones(images, period))
 
 
-def unbiased_tone(images: Tensor, period: int) -> float:
+def tones(images: Tensor, period: Period) -> Tensor:
+    """Return the `tone` of each image by itself, (N,), float64."""
+    return torch.tensor([tone(image[None], period) for image in images], dtype=torch.float64)
+
+
+def unbiased_tone(images: Tensor, period: Period) -> float:
     """Return `tone` without the content's contribution: 0.0 where that exceeds it, NaN for fewer than two images.
 
     Where images have independent content, the product of the phase means of two *different* images has the square of
@@ -107,7 +102,7 @@ def unbiased_tone(images: Tensor, period: int) -> float:
     Raises:
         ValueError: If the images are no batch, not finite, or smaller than the period.
     """
-    ac = _ac(phase_means(images, period))
+    ac = alternating(phase_means(images, period).flatten(2))
     n = len(ac)
     if n < 2:
         return nan
@@ -118,11 +113,10 @@ def unbiased_tone(images: Tensor, period: int) -> float:
 def measure(trial: Trial) -> dict[str, float]:
     """Return the tone on constant images, RMS over levels, and of the residual on held-out photographs."""
     flat = trial.flat_interior(LEVELS)
-    tones = torch.tensor([tone(image[None], trial.period) for image in flat], dtype=torch.float64)
     residual = spectra.interior(trial.residual, trial.period, trial.margin)
     return {
-        "tone.flat_rms": float(tones.square().mean().sqrt()),
-        "tone.flat_fraction": _fraction(phase_means(flat, trial.period)),
+        "tone.flat_rms": flat_tone(flat, trial.period),
+        "tone.flat_fraction": alternating_share(phase_means(flat, trial.period).flatten(2)),
         "tone.residual_rms": tone(residual, trial.period),
         "tone.residual_rms_unbiased": unbiased_tone(residual, trial.period),
     }

@@ -219,3 +219,71 @@ def test_refuses(images, period, message):
 def test_across_refuses_few_images():
     with pytest.raises(ValueError, match="images: expected at least 4, got 2; use local_p_values"):
         across_p_values(measure_lines(noise(2, (16, 16), 1), 2))
+
+
+@pytest.mark.parametrize(
+    ("period", "shape"), [(16, (32, 32)), (20, (60, 60)), ((1, 32), (48, 64)), ((4, 32), (64, 64)), (24, (48,))]
+)
+@pytest.mark.parametrize("exponent", [0, 3])
+def test_two_periods_are_enough_across_images(period, shape, exponent):
+    pool = measure_lines(noise(DRAWS, shape, exponent), period)
+    assert not pool.has_background
+    for images in (4, 16):
+        assert rejections(across_p_values(signed_sets(pool, images))) < 0.05 + TOLERANCE
+
+
+def test_two_periods_keep_their_level_on_photographs_and_find_a_grid():
+    crops = photograph_crops((64, 64), 60, seed=1)
+    grid = torch.zeros(64, 64)
+    grid[::32, ::32] = 1
+    grid = (grid - grid.mean()) / grid.std()
+    rng = np.random.default_rng(2)
+    index = np.stack([rng.permutation(len(crops))[:16] for _ in range(DRAWS)])
+    assert rejections(across_p_values(measure_lines(crops, 32).pick(index))) < 0.05 + TOLERANCE
+    dirty = crops + 0.1 * crops.std(dim=(2, 3), keepdim=True) * grid
+    assert rejections(across_p_values(measure_lines(dirty, 32).pick(index))) > 0.95
+
+
+def test_two_periods_have_no_local_test():
+    got = periodicity_test(noise(8, (40, 40), 1), 20)
+    assert np.isnan(got.local)
+    assert got.across == got.p_value
+    with pytest.raises(ValueError, match="lines: expected at least 4 periods per axis, got fewer"):
+        local_p_values(measure_lines(noise(8, (40, 40), 1), 20))
+    with pytest.raises(
+        ValueError, match=r"images: expected sides .* from 80, got \(40, 40\); or use at least 4 images"
+    ):
+        periodicity_test(noise(3, (40, 40), 1), 20)
+    with pytest.raises(ValueError, match=r"images: expected sides that are multiples of 30, from 60, got \(40, 40\)"):
+        periodicity_test(noise(8, (40, 40), 1), 30)
+
+
+@pytest.mark.parametrize(
+    ("shape", "period"), [((32, 40), (2, 4)), ((24, 24, 16), (3, 1, 2)), ((40, 200, 200), (20, 100, 100))]
+)
+def test_the_period_may_differ_between_axes(shape, period):
+    axes = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
+    grid = torch.stack([torch.cos(2 * torch.pi * a / p) for a, p in zip(axes, period, strict=True)]).prod(0)
+    got = periodicity_test(noise(5, shape, 1) * 0.1 + grid, period)
+    assert got.p_value < 1e-3
+    assert np.abs(got.strongest) == pytest.approx([0 if p == 1 else 1 / p for p in period])
+
+
+def test_equal_periods_per_axis_are_one_period():
+    x = noise(6, (32, 48), 2)
+    assert periodicity_test(x, (4, 4)) == periodicity_test(x, 4)
+
+
+@pytest.mark.parametrize(
+    ("period", "message"),
+    [
+        ((2,), r"period: expected one length, or one for each of 2 spatial axes, got \(2,\)"),
+        ((1, 1), r"period: expected 2 or more on at least one axis, got \(1, 1\)"),
+        ((0, 2), "period of axis 0: expected an integer from 1, got 0"),
+        (2.0, "period: expected an integer from 2, got 2.0"),
+        ("22", "period: expected an integer from 2, got '22'"),
+    ],
+)
+def test_other_periods_are_refused(period, message):
+    with pytest.raises(ValueError, match=message):
+        periodicity_test(torch.zeros(4, 1, 16, 16), period)

@@ -18,7 +18,7 @@ def grey(images: Tensor) -> Tensor:
     spectra.check_images(images)
     if images.dim() != 4 or images.shape[1] not in (1, 3):
         raise checks.mismatch("images", "shape (n, 1 or 3, h, w)", tuple(images.shape))
-    x = spectra.check_finite(images).double()
+    x = spectra.exact(spectra.check_finite(images))
     if images.shape[1] == 1:
         return x[:, 0]
     weights = torch.tensor([0.2989, 0.587, 0.114], dtype=torch.float64, device=x.device)

@@ -45,8 +45,8 @@ def durall_radial_profile(images: Tensor) -> Tensor:
     >>> durall_radial_profile(torch.rand(2, 3, 128, 128)).shape
     torch.Size([2, 88])
     """
-    side = square(images)
     x = grey(images)
+    side = square(x)
     log = 20 * (torch.fft.fftshift(torch.fft.fft2(x), dim=(-2, -1)) + 1e-8).abs().log()
     axis = torch.arange(side, dtype=torch.float64, device=x.device) - (side - 1) / 2
     ring = torch.hypot(axis[:, None], axis).long().flatten()

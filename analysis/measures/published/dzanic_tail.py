@@ -57,12 +57,13 @@ def dzanic_tail(images: Tensor, *, fit_from: float = 0.75) -> Tensor:
         ValueError: If the images are not square pictures of at least 16 pixels, not finite, or `fit_from` not in
             [0.5, 1).
     """
-    side = square(images)
+    x = grey(images)
+    side = square(x)
     if not 0.5 <= fit_from < 1:
         raise checks.mismatch("fit_from", "a number from 0.5 to 1", fit_from)
     if side < 16:
         raise checks.mismatch("images", "sides from 16", side, "the tail has too few frequencies")
-    magnitude = torch.fft.fftshift(torch.fft.fft2(grey(images) * 255), dim=(-2, -1)).abs().flatten(1)
+    magnitude = torch.fft.fftshift(torch.fft.fft2(x * 255), dim=(-2, -1)).abs().flatten(1)
     radius, tails = _binned(magnitude.cpu().numpy(), side)
     start = int(BINS * (fit_from - 0.5) / 0.5)
     fits = [_fit(radius[start:] / radius[-1], _smoothed(tail)[start:]) for tail in tails]

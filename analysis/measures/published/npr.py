@@ -43,13 +43,13 @@ def npr(images: Tensor) -> Tensor:
         raise checks.mismatch(
             "images", "shape (n, c, h, w) with even sides", tuple(images.shape), "crop a row or column"
         )
-    x = spectra.check_finite(images).double()
+    x = spectra.exact(spectra.check_finite(images))
     return x - F.interpolate(F.interpolate(x, scale_factor=0.5), scale_factor=2)
 
 
 def npr_energy(images: Tensor) -> float:
     """Return the mean square of the map over the images' mean variance; 0.0 for constant images."""
-    variance = float(images.double().flatten(2).var(-1, correction=0).mean())
+    variance = float(spectra.exact(images).flatten(2).var(-1, correction=0).mean())
     energy = float(npr(images).square().mean())
     return energy / variance if variance else 0.0
 

@@ -46,7 +46,7 @@ def schwarz_spectrum(images: Tensor) -> Tensor:
     if spectra.check_images(images).dim() != 4:
         raise checks.mismatch("images", "shape (n, c, h, w)", tuple(images.shape))
     half = square(images) // 2
-    x = spectra.check_finite(images).double() * 2 - 1
+    x = spectra.exact(spectra.check_finite(images)) * 2 - 1
     power = torch.fft.fft2(x).abs().square()
     # from -half to half: at even sizes -half and half are the same bin
     index = torch.arange(-half, half + 1, device=x.device)

@@ -55,7 +55,7 @@ def stylegan3_spectrum(
         raise checks.mismatch("images", "shape (n, c, h, w)", tuple(images.shape))
     checks.integer("interp", interp)
     side = square(images)
-    x = spectra.check_finite(images).double()
+    x = spectra.exact(spectra.check_finite(images))
     mean = float(x.mean()) if mean is None else mean
     std = float(x.std(correction=0)) if std is None else std
     if not std > 1e-12:

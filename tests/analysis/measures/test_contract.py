@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import functools
+import inspect
 import math
 
 import numpy as np
@@ -172,3 +173,94 @@ def test_it_measures_where_the_images_lie(name):
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-7, err_msg=key)
+
+
+#: What a measure's function may be given beside its images, by the name of the argument.
+GIVEN = {
+    "period": 2,
+    "width": 2,
+    "classes": 2,
+    "network": lambda x: x,
+    "encode": torch.nn.Conv2d(3, 2, 2, stride=2).requires_grad_(False),
+}
+#: Names of the arguments that are batches of images.
+IMAGES = ("images", "residual", "target", "originals")
+
+
+def functions():
+    """Yield a call on one batch of images for every function that takes images, ours and the published ones."""
+    for package in (PACKAGE, f"{PACKAGE}.published"):
+        for name in catalog.names(package):
+            function = getattr(catalog.load(package, name), name)
+            required = [n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty]
+            if any(n in IMAGES for n in required):
+                yield pytest.param(functools.partial(_call, function, required), id=name)
+
+
+def _call(function, required, images):
+    encode = GIVEN["encode"]
+    given = {**GIVEN, **dict.fromkeys(IMAGES, images), "encode": lambda x: encode.to(x.dtype)(x)}
+    return function(**{name: given[name] for name in required})
+
+
+def values(found):
+    """Return what a function returned as one vector."""
+    parts = found.values() if isinstance(found, dict) else found if isinstance(found, tuple) else [found]
+    return np.concatenate([np.asarray(part, dtype=np.float64).ravel() for part in parts])
+
+
+FUNCTIONS = list(functions())
+PICTURES = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+
+
+def test_nearly_every_measure_takes_images():
+    assert len(FUNCTIONS) >= 16
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (PICTURES[0], r"expected \(n, c, length\) with c up to 16, got \(3, 32, 32\); add the batch axis"),
+        (PICTURES[0, 0], r"expected shape \(n, c, \*spatial\)"),
+        (PICTURES.movedim(1, -1), r"expected \(n, c, h, w\), got \(4, 32, 32, 3\); move the channels"),
+        (PICTURES.numpy(), r"expected a torch.Tensor, got ndarray; use torch.as_tensor"),
+        (PICTURES.to("meta"), r"expected real numbers, got none, on device meta"),
+        (PICTURES + 0j, r"expected real numbers, got torch.complex64"),
+        (PICTURES.log() * torch.inf, r"expected finite numbers"),
+    ],
+    ids=["no batch", "no channels", "channels last", "numpy", "meta", "complex", "infinite"],
+)
+def test_what_would_be_misread_is_refused_in_one_line(function, images, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        function(images)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_gradients_are_not_followed_and_change_nothing(function):
+    attached = PICTURES.clone().requires_grad_()
+    np.testing.assert_array_equal(values(function(attached)), values(function(PICTURES)))
+    np.testing.assert_array_equal(values(function(attached * 1.0)), values(function(PICTURES)))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_other_types_read_as_the_numbers_that_they_hold(function, dtype):
+    images = PICTURES.to(dtype)
+    np.testing.assert_allclose(values(function(images)), values(function(images.double())), rtol=0.02, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*PERIODIC, "cycled_tone", "shift_equivariance"])
+def test_one_period_per_axis(name):
+    """Both axes with one number, and an axis that has no grid with 1."""
+    function = getattr(catalog.load(PACKAGE, name), name)
+    images = PICTURES[:, :1].double()
+    own = (lambda x: x + 0.1 * x.square(),) if name in ("cycled_tone", "shift_equivariance") else ()
+    assert values(function(*own, images, (2, 2))) == pytest.approx(values(function(*own, images, 2)))
+    columns = torch.tensor([0.1, -0.1]).repeat(16)
+    rows_only = images + columns[:, None]
+    tall = values(function(*own, rows_only, (2, 1)))
+    assert values(function(*own, rows_only.transpose(2, 3), (1, 2))) == pytest.approx(tall)
+    with pytest.raises(ValueError, match=r"period: expected one length, or one for each of 2 spatial axes, got \(2,\)"):
+        function(*own, images, (2,))
