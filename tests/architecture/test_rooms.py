@@ -20,7 +20,7 @@ ROOMS = {
     ),
     "analysis": (
         *("figures", "tables", "metric_audit", "cures", "audit", "comparison", "measures", "statistics", "periodicity"),
-        *("cost", "distortions", "lattice", "spectra", "trial", "records"),
+        *("cost", "distortions", "phases", "spectra", "lattice", "trial", "records"),
     ),
     "toolkit": (
         *(
