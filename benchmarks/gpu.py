@@ -114,7 +114,7 @@ def rows(side: int, width: int, device: torch.device, steps: int) -> list[dict[s
     data, members = data_and_members(side, width, device, max(MODELS), Recipe(steps, BATCH))
     found = []
     for count in MODELS:
-        for name in choice.EXECUTORS:
+        for name in choice.ENGINES:
             row: dict[str, Any] = {"side": side, "width": width, "models": count, "executor": name}
             row |= timed(name, members[:count], data, steps)
             say(str(row))

@@ -1,4 +1,4 @@
-"""Whether what is about to be made fits what is stored: the same images, code, versions, threads, config."""
+"""Consistency checks: compares what is about to be made with what is stored, by images, code, versions, config."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def changed_conditions(runs: Iterable[Run], store: Store, device: str, threads: 
     for run in runs:
         total += 1
         beside = store.environment(run.spec.id)
-        present = {**now, "code": source_code.training_code(run.spec, str(beside.get("executor", "loop")))}
+        engine = beside.get("engine", beside.get("executor", "loop"))  # version 0.1 called it so
+        present = {**now, "code": source_code.training_code(run.spec, str(engine))}
         for key, value in present.items():
             before = provenance.recorded(beside, key)
             if before is None and beside and key in provenance.SINCE_0_2:

@@ -70,7 +70,7 @@ def _train(specs: Sequence[RunSpec], place: Place, store: Store) -> dict[str, di
     recipe = fit.recipe(specs[0])
     members = [Member(fit.prepare(spec, examples, device), spec.seed) for spec in specs]
     chosen = choice.choose(place.engine, members, examples.inputs, recipe, targets=examples.other_targets)
-    if chosen.executor == "loop":
+    if chosen.engine == "loop":
         return {}
     cost = fit.cost(members[0].model, examples)
     memory = step_memory_mb(members[0].model, examples.inputs[: recipe.batch_size])
@@ -78,23 +78,21 @@ def _train(specs: Sequence[RunSpec], place: Place, store: Store) -> dict[str, di
     members = _resumed(members, observers)
     provenance.reset_peak_memory()
     began, worked = time.monotonic(), time.process_time()
-    outcomes = fit.fit_together(
-        choice.EXECUTORS[chosen.executor], specs[0], members, examples, observe=_observe(observers)
-    )
+    outcomes = fit.fit_together(choice.ENGINES[chosen.engine], specs[0], members, examples, observe=_observe(observers))
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - worked
     reports = {}
     for observer, outcome in zip(observers, outcomes, strict=True):
         speed = training.speed(outcome.step - engine.common_step(members), seconds, cpu_seconds)
         conditions = _conditions(observer.spec, device, chosen, len(specs))
         beside = {**provenance.environment(str(device)), **speed, **conditions, "step_memory_mb": memory}
-        reports[observer.spec.id] = training.commit(observer, outcome, cost, {**beside, "executor_why": chosen.why})
+        reports[observer.spec.id] = training.commit(observer, outcome, cost, {**beside, "engine_why": chosen.why})
     return reports
 
 
 def _conditions(spec: RunSpec, device: torch.device, chosen: Choice, count: int) -> dict[str, Any]:
     """Return what must be the same for a run to go on: how many are trained together changes the rounding."""
-    code = source_code.training_code(spec, chosen.executor)
-    return {**provenance.conditions(str(device)), "code": code, "executor": chosen.executor, "models": count}
+    code = source_code.training_code(spec, chosen.engine)
+    return {**provenance.conditions(str(device)), "code": code, "engine": chosen.engine, "models": count}
 
 
 def _resumed(members: list[Member], observers: list[TrainingObserver]) -> list[Member]:

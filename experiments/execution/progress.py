@@ -1,4 +1,4 @@
-"""How much of a study is there: done, diverged, failed, missing, damaged."""
+"""Progress of a study: counts its runs that are done, diverged, failed, missing or damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored runs as living models: found by id or path, with the images that they were trained and are judged on."""
+"""Loads stored runs as models, by id or path, with the images that they were trained and are judged on."""
 
 from __future__ import annotations
 

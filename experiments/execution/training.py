@@ -120,7 +120,7 @@ def speed(steps: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
     """Return what the steps since the start or the last resumption took."""
     rate = steps / seconds if seconds > 0 else 0.0
     taken = {"seconds": seconds, "cpu_seconds": cpu_seconds, "steps_timed": steps, "steps_per_second": rate}
-    return {**taken, "peak_memory_mb": provenance.peak_memory_mb(), "executor": "loop"}
+    return {**taken, "peak_memory_mb": provenance.peak_memory_mb(), "engine": "loop"}
 
 
 def fail(spec: RunSpec, place: Place, error: BaseException) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a run's spec to its images and its network. Imports torch; the command line does so late."""
+"""Builds the images and the network of a run from its spec."""
 
 from __future__ import annotations
 

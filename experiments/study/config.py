@@ -1,4 +1,4 @@
-"""A study's TOML file, validated into frozen models; what a run consists of is in `spec.py`.
+"""Reads a study's TOML file into frozen models; the spec of a run is in `spec.py`.
 
 Errors name the key, what was expected and what came; all of them are reported, not only the first.
 """

@@ -1,4 +1,4 @@
-"""From a config to its runs: factors, exclusions, arms. Counting is arithmetic; nothing is enumerated to be counted."""
+"""Expands a config into its runs: factors, exclusions, arms. Runs are counted without being enumerated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which conditions numbers come about: machine, versions, threads; recorded beside them, outside their digest."""
+"""Records under which conditions numbers come about: machine, versions, threads; outside the digest of a run."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_mb() -> float:
-    """Return the peak resident memory of this process since the last reset, in MB; 0 where it is not told."""
+    """Return the peak resident memory of this process since the last reset, in MB; 0 where the system does not say."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM"):
@@ -96,7 +96,7 @@ def versions() -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1)
 def processor() -> str:
-    """Return the processor's model name, as Linux tells it."""
+    """Return the processor's model name, as Linux gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

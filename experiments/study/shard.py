@@ -1,4 +1,4 @@
-"""A part of a grid: one study in N processes that know nothing of each other."""
+"""Shards: parts of a grid for processes that know nothing of each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which source files a number depends on, found by following imports, and the digests that stand for them."""
+"""Code stamps: digests of the source files that a number depends on, found by following imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run consists of, as frozen models; its canonical JSON gives the run id.
+"""Spec of one run, as frozen models; its canonical JSON gives the run id.
 
 Everything here is meant to change a run's numbers; what is not (workers, device, what is measured) is elsewhere.
 """

@@ -1,1 +1,1 @@
-"""One engine, several executors (loop, graph, grouped) with the same results."""
+"""Several engines (loop, graph, grouped) that train with the same results."""

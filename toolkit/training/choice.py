@@ -1,4 +1,4 @@
-"""Which executor trains a group of models: the one that was asked for, or the one that is fastest at this group."""
+"""Which engine trains a group of models: the one that was asked for, or the one that is fastest at this group."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from checkerscope.toolkit import checks
 from checkerscope.toolkit.training import graph, grouped, loop
 from checkerscope.toolkit.training.engine import Data, Member, Recipe
 
-EXECUTORS: dict[str, ModuleType] = {"loop": loop, "graph": graph, "grouped": grouped}
-ENGINES = ("auto", *EXECUTORS)
+ENGINES: dict[str, ModuleType] = {"loop": loop, "graph": graph, "grouped": grouped}
+CHOICES = ("auto", *ENGINES)
 #: Steps that are not timed, and steps that are.
 WARM_UP, TIMED = 5, 10
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An executor and what spoke for it.
+    """An engine and what spoke for it.
 
     Attributes:
-        executor: Its name.
+        engine: Its name.
         why: One line.
-        seconds: Of one step of the whole group, by executor; empty where nothing was timed.
+        seconds: Of one step of the whole group, by engine; empty where nothing was timed.
     """
 
-    executor: str
+    engine: str
     why: str
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ def check(name: str, device: torch.device) -> str:
     Raises:
         ValueError: If it is unknown, or cannot work there.
     """
-    checks.choice("engine", name, ENGINES)
+    checks.choice("engine", name, CHOICES)
     if name == "graph" and device.type != "cuda":
         raise checks.mismatch("engine: graph", "a CUDA device", device.type, "use --engine loop, or --device cuda")
     return name
@@ -53,7 +53,7 @@ def check(name: str, device: torch.device) -> str:
 def choose(
     name: str, members: Sequence[Member], images: Tensor, recipe: Recipe, *, targets: Tensor | None = None
 ) -> Choice:
-    """Return which executor should train the members; their models stay as they are.
+    """Return which engine should train the members; their models stay as they are.
 
     `auto` takes the loop on a CPU, where both others lose, and on a GPU times a few steps of everything that can run.
 
@@ -74,16 +74,16 @@ def choose(
 
 
 def refusal(name: str, members: Sequence[Member], data: Data) -> str:
-    """Return why an executor cannot train the members, or nothing."""
-    return "" if name == "loop" else str(EXECUTORS[name].refusal(members, data))
+    """Return why an engine cannot train the members, or nothing."""
+    return "" if name == "loop" else str(ENGINES[name].refusal(members, data))
 
 
 def fastest(members: Sequence[Member], images: Tensor, recipe: Recipe, *, targets: Tensor | None = None) -> Choice:
-    """Return the executor that takes the least time for a step of the whole group, timed on copies of the models."""
+    """Return the engine that takes the least time for a step of the whole group, timed on copies of the models."""
     data = Data.of(images, targets, recipe, models=[member.model for member in members])
     seconds: dict[str, float] = {}
     notes: list[str] = []
-    for name in EXECUTORS:
+    for name in ENGINES:
         try:
             if why := refusal(name, members, data):
                 notes.append(why)
@@ -114,6 +114,6 @@ def seconds_per_step(name: str, members: Sequence[Member], data: Data, timed: in
     if name == "loop":
         loop.train(copies[0].model, data.images, recipe, seed=copies[0].seed, targets=targets, observe=watch)
     else:
-        EXECUTORS[name].train(copies, data.images, recipe, targets=targets, observe=watch)
+        ENGINES[name].train(copies, data.images, recipe, targets=targets, observe=watch)
     # the loop trains one model after the other
     return (len(members) if name == "loop" else 1) * (marks[recipe.steps] - marks[WARM_UP]) / timed

@@ -1,4 +1,4 @@
-"""What every training executor shares: the recipe, the data, the order of the images, and the walk over the steps."""
+"""What every training engine shares: the recipe, the data, the order of the images, and the walk over the steps."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def autocast(data: Data) -> contextlib.AbstractContextManager[Any]:
 
 
 class Training(Protocol):
-    """What an executor advances: some models, from step `begin` on.
+    """What an engine advances: some models, from step `begin` on.
 
     Attributes:
         begin: Number of steps that are done.

@@ -1,4 +1,4 @@
-"""Executor `graph`: one CUDA graph holds a step of every model, as parallel branches, and is replayed."""
+"""Engine `graph`: one CUDA graph holds a step of every model, as parallel branches, and is replayed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WARM_UP = 3
 
 
 def refusal(members: Sequence[Member], data: Data) -> str:
-    """Return why this executor cannot train the members, or nothing."""
+    """Return why this engine cannot train the members, or nothing."""
     return "" if data.device.type == "cuda" else f"graph: expected a CUDA device, got {data.device.type}; use loop"
 
 

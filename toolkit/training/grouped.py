@@ -1,4 +1,4 @@
-"""Executor `grouped`: K models as one network of K times the channels, whose convolutions have K times the groups.
+"""Engine `grouped`: K models as one network of K times the channels, whose convolutions have K times the groups.
 
 Model m has the channels m C to (m + 1) C - 1 of every map. Fused weights are `torch.cat` of the models' weights and
 chunks of them are the models' weights again, since both kinds of convolution keep their groups along the first axis.

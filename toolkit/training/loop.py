@@ -1,4 +1,4 @@
-"""Executor `loop`: one model, one step after the other. The reference for the others, and the fast one on a CPU."""
+"""Engine `loop`: one model, one step after the other. The reference for the others, and the fast one on a CPU."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def test_other_code_is_said_and_refused_by_strict(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert checkerscope("run", tiny, "--strict") == 0, "nothing has changed"
-    monkeypatch.setattr(source_code, "training_code", lambda spec, *executor: "other")
+    monkeypatch.setattr(source_code, "training_code", lambda spec, *engine: "other")
     capsys.readouterr()
     assert checkerscope("run", tiny, "--strict") == 2
     assert ", now other" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.execution import checkpoints, joint_training
 from checkerscope.experiments.store.runs import Store
+from checkerscope.experiments.study import source_code
 from checkerscope.experiments.study.spec import RunSpec
 from checkerscope.experiments.workers import scheduler
 from checkerscope.experiments.workers.local import InlineExecutor
@@ -47,7 +48,7 @@ def test_joined_runs_are_what_they_are_alone(checkerscope: Command, tiny: Path, 
         ours, theirs = (load_file(each / "step-0000008.safetensors") for each in (folder, alone[key]))
         assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in theirs)
         beside = store.environment(folder.name)
-        assert (beside["executor"], beside["models"], beside["executor_why"]) == ("grouped", 2, "asked for")
+        assert (beside["engine"], beside["models"], beside["engine_why"]) == ("grouped", 2, "asked for")
     assert checkerscope("measure", tiny) == 0
 
 
@@ -127,7 +128,7 @@ def test_auto_trains_them_one_by_one_where_the_loop_is_faster(
     answers = calls[0].function(*calls[0].arguments)
     assert answers["status"] == "done"
     assert [answer["status"] for answer in answers["runs"].values()] == ["done", "done"]
-    assert {store.environment(run)["executor"] for run in store.runs()} == {"loop"}
+    assert {store.environment(run)["engine"] for run in store.runs()} == {"loop"}
 
 
 def test_a_graph_without_a_gpu_is_refused(
@@ -197,3 +198,16 @@ def test_a_group_that_cannot_be_locked_halts_and_is_no_failed_run(tiny: Path, st
     assert answers["status"] == "halted"
     assert answers["why"].startswith(f"{store.root / 'lock'}: ")
     assert not store.runs()
+
+
+def test_what_was_trained_together_is_compared_with_the_engine_that_trained_it(
+    checkerscope: Command, tiny: Path, store: Store, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert checkerscope("run", tiny, "--engine", "grouped") == 0
+    assert checkerscope("run", tiny, "--engine", "grouped", "--strict") == 0
+    codes = {store.environment(run)["code"] for run in store.runs()}
+    monkeypatch.setattr(source_code, "training_code", lambda spec, engine="loop": f"other {engine}")
+    assert checkerscope("run", tiny, "--engine", "grouped", "--strict") == 2
+    shown = capsys.readouterr().err
+    assert all(f"made with code {code}, now other grouped" in shown for code in codes)

@@ -34,7 +34,7 @@ def joined(
     return grouped.train(members, images, recipe, observe=observe)
 
 
-EXECUTORS = (branches, joined)
+ENGINES = (branches, joined)
 
 
 def distance(one: nn.Module, other: nn.Module) -> float:
@@ -87,7 +87,7 @@ def test_every_loss_is_taken_per_model(loss: str, build: Build, images: Tensor) 
     assert max(distance(a, b) for a, b in zip(alone, models, strict=True)) <= 1e-12
 
 
-@pytest.mark.parametrize("train", EXECUTORS)
+@pytest.mark.parametrize("train", ENGINES)
 def test_going_on_is_bit_exact(train: Callable[..., list[Outcome]], build: Build, images: Tensor) -> None:
     recipe = Recipe(30, batch_size=4, learning_rate=1e-2)
     kept: dict[int, dict[str, Tensor]] = {}
@@ -104,16 +104,16 @@ def test_going_on_is_bit_exact(train: Callable[..., list[Outcome]], build: Build
         assert torch.equal(x.losses, y.losses)
 
 
-def test_a_state_may_come_from_another_executor(build: Build, images: Tensor) -> None:
+def test_a_state_may_come_from_another_engine(build: Build, images: Tensor) -> None:
     kept: list[dict[int, dict[str, Tensor]]] = [{}, {}]
-    for found, train in zip(kept, EXECUTORS, strict=True):
+    for found, train in zip(kept, ENGINES, strict=True):
         models = [Member(build("pixel_shuffle", s), s) for s in (0, 1)]
         train(models, images, Recipe(2, 4), lambda s, states, f=found: f.update({s: states[1]()}))
     assert kept[0][2].keys() == kept[1][2].keys()
     assert all(kept[0][2][key].shape == value.shape for key, value in kept[1][2].items())
 
 
-@pytest.mark.parametrize("train", EXECUTORS)
+@pytest.mark.parametrize("train", ENGINES)
 def test_one_that_diverges_leaves_the_others_alone(
     train: Callable[..., list[Outcome]], build: Build, images: Tensor
 ) -> None:
@@ -140,7 +140,7 @@ def test_one_that_diverges_leaves_the_others_alone(
 
 def test_members_at_different_steps_are_refused(build: Build, images: Tensor) -> None:
     members = [Member(build("nearest_conv"), 0), Member(build("nearest_conv"), 1, {"step": torch.tensor(3)})]
-    for train in EXECUTORS:
+    for train in ENGINES:
         with pytest.raises(
             ValueError, match=r"members: expected one or more models at the same step, got steps \[0, 3\]"
         ):
@@ -155,7 +155,7 @@ def test_what_cannot_be_grouped_is_refused_by_name(name: str, why: str, build: B
     with pytest.raises(ValueError, match=why):
         grouped.train(members, images, Recipe(1))
     chosen = choice.fastest(members, images, Recipe(1, batch_size=2))
-    assert chosen.executor == "loop"
+    assert chosen.engine == "loop"
     assert why in chosen.why
     assert "graph: expected a CUDA device" in chosen.why
 
@@ -170,10 +170,10 @@ def test_the_engine_is_chosen_or_refused(build: Build, images: Tensor) -> None:
     members = [Member(build("nearest_conv", seed), seed) for seed in (0, 1)]
     before = copy.deepcopy(members[0].model)
     assert choice.choose("auto", members, images, Recipe(1)) == choice.Choice("loop", "on a CPU joining models loses")
-    assert choice.choose("grouped", members, images, Recipe(1)).executor == "grouped"
+    assert choice.choose("grouped", members, images, Recipe(1)).engine == "grouped"
     timed = choice.fastest(members, images, Recipe(1, batch_size=2))
     assert set(timed.seconds) == {"loop", "grouped"}
-    assert timed.executor in timed.seconds
+    assert timed.engine in timed.seconds
     assert "ms" in timed.why
     assert distance(before, members[0].model) == 0  # copies were timed
     with pytest.raises(ValueError, match="engine: graph: expected a CUDA device, got cpu"):
