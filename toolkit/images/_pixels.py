@@ -18,6 +18,9 @@ MOST_PIXELS = 64_000_000
 #: What shows through transparent pixels: white, as on paper.
 BACKGROUND = 1.0
 
+#: What TIFF's tags BitsPerSample, PhotometricInterpretation and SampleFormat say.
+_BITS, _PHOTOMETRIC, _SAMPLE = 258, 262, 339
+_WHITE_IS_ZERO, _SIGNED, _FLOAT = 0, 2, 3
 _GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
@@ -41,14 +44,16 @@ def size_of(data: bytes) -> tuple[int, int]:
 def decode(data: bytes) -> Values:
     """Return the picture as displayed, (height, width, 3) float32 in [0, 1].
 
-    1 bit: 0 and 1. 8-bit grey, palette and colour: value / 255. 16-bit grey: value / 65535. Float: as it is, if within
-    [0, 1]. CMYK: (1 - C)(1 - K) and so on, without colour profiles. Transparency: composited over white. Grey becomes
-    three equal channels. EXIF rotation is applied. Of a multi-picture camera file (MPO) the first picture is taken.
-    Profiles and gamma are ignored: the values are those in the file.
+    1 bit: 0 and 1. 8-bit grey, palette and colour: value / 255. 16-bit grey: value / 65535; 12-bit: / 4095; of a TIFF
+    that counts from white to black, 1 minus that. Float: as it is, if within [0, 1]. CMYK: (1 - C)(1 - K) and so on,
+    without colour profiles. Transparency: composited over white. Grey becomes three equal channels. EXIF rotation is
+    applied. Of a multi-picture camera file (MPO) the first picture is taken. Profiles and gamma are ignored: the values
+    are those in the file.
 
     Raises:
         Unusable: If the file is damaged, or would lose something unsaid: 16-bit colour (read at 8 bits by Pillow),
-            32-bit integers (unknown range), animations and multi-page files, LAB and other rare modes.
+            32-bit integers (unknown range), signed integers, floats that count from white to black, colours that the
+            palette lacks, animations and multi-page files, LAB and other rare modes.
     """
     return _guarded(data, _values)
 
@@ -78,6 +83,7 @@ def _header(image: Image.Image) -> tuple[int, int]:
         raise Unusable(f"{frames} frames or pages; save the one that is meant")
     if image.mode not in _GREY_16 and _is_deep(image):
         raise Unusable("16 bits per colour, which would be cut to 8; save it as 8-bit colour")
+    _check_samples(image)
     # Pillow swaps the sides of a rotated TIFF itself
     turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
     return (width, height) if turned else (height, width)
@@ -87,24 +93,44 @@ def _is_deep(image: Image.Image) -> bool:
     # the decoder's arguments tell what is in the file; the mode tells only what is left of it
     tiles = getattr(image, "tile", ())
     arguments = [tile[3] for tile in tiles if image.mode != "I"]
-    deep_ppm = image.format == "PPM" and any(isinstance(a, tuple) and a[-1] == 65535 for a in arguments)
+    deep_ppm = image.format == "PPM" and any(isinstance(a, tuple) and a[-1] > 255 for a in arguments)
     return deep_ppm or any(";16" in str(argument) for argument in arguments)
+
+
+def _check_samples(image: Image.Image) -> None:
+    """Refuse samples that Pillow reads as if they were unsigned, and floats that it does not turn over."""
+    formats = _tag(image, _SAMPLE)
+    if _SIGNED in formats:
+        raise Unusable("signed integers; save it as unsigned ones")
+    if _FLOAT in formats and _tag(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,):
+        raise Unusable("float values that count from white to black; save them from black to white")
+
+
+def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
+    """Return what a TIFF's tag says; nothing where there is none, or the file is no TIFF."""
+    found = getattr(image, "tag_v2", {}).get(number, ())
+    return found if isinstance(found, tuple) else (found,)
 
 
 def _values(image: Image.Image) -> Values:
     _header(image)
-    kind = image.format
+    kind, white = image.format, (2 ** min(_tag(image, _BITS), default=16)) - 1
+    is_negative = _tag(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,)
     image = ImageOps.exif_transpose(image)
-    rgb = _colour(image, kind)
+    if image.mode in _GREY_16 or (image.mode == "I" and kind in ("PNG", "PPM")):
+        if "transparency" in image.info:
+            raise Unusable("16-bit grey with a transparent level; save it without transparency")
+        grey = np.asarray(image, dtype=np.float32) / white
+        rgb: NDArray[np.floating] = (1 - grey if is_negative else grey)[..., None]
+    else:
+        rgb = _colour(image)
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), dtype=np.float32)
 
 
-def _colour(image: Image.Image, kind: str | None) -> NDArray[np.floating]:
+def _colour(image: Image.Image) -> NDArray[np.floating]:
     mode = image.mode
-    if mode in _GREY_16 or (mode == "I" and kind in ("PNG", "PPM")):
-        if "transparency" in image.info:
-            raise Unusable("16-bit grey with a transparent level; save it without transparency")
-        return (np.asarray(image, dtype=np.float32) / 65535)[..., None]
+    if mode in ("P", "PA"):
+        _check_palette(image)
     if mode == "F":
         return _floats(np.asarray(image))[..., None]
     if image.has_transparency_data:
@@ -118,6 +144,14 @@ def _colour(image: Image.Image, kind: str | None) -> NDArray[np.floating]:
     if mode in ("P", "RGB", "YCbCr"):
         return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
     raise Unusable(f"pixel mode {mode}; save it as 8-bit grey or colour")
+
+
+def _check_palette(image: Image.Image) -> None:
+    """Refuse pixels whose colour the palette does not have: Pillow makes them black."""
+    colours = len(image.getpalette("RGB") or ()) // 3
+    used = int(np.asarray(image.getchannel("P") if image.mode == "PA" else image).max())
+    if used >= colours:
+        raise Unusable(f"a palette of {colours} colours, and pixels of colour number {used}")
 
 
 def _floats(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -101,7 +101,7 @@ REFUSED = {
     "16-bit colour PPM": "16 bits per colour",
     "animation": "2 frames or pages",
     "pages": "2 frames or pages",
-    "32-bit integers": "pixel mode I",
+    "32-bit integers": "signed integers",
     "LAB": "pixel mode LAB",
     "float out of range": "float values from -0.5 to 2",
     "float NaN": "not finite",
