@@ -23,8 +23,8 @@ CHECKPOINT_SECONDS = 5.0
 
 
 def source(spec: RunSpec) -> dict[str, str]:
-    """Return what the manifest says of images that the user may change, and nothing of others."""
-    return {"source": fingerprint} if (fingerprint := build.fingerprint(spec)) else {}
+    """Return what the manifest says of the images: their fingerprint."""
+    return {"source": build.fingerprint(spec)}
 
 
 class TrainingObserver:

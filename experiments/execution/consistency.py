@@ -67,7 +67,7 @@ def changed_conditions(runs: Iterable[Run], store: Store, device: str, threads: 
 
 
 def changed_images(runs: Iterable[Run], store: Store) -> None:
-    """Refuse to add runs to finished ones that saw other images, in folders that the user may have changed.
+    """Refuse to add runs to finished ones that saw other images: of a changed folder, or another package's.
 
     Raises:
         ValueError: Naming the source.
@@ -78,7 +78,7 @@ def changed_images(runs: Iterable[Run], store: Store) -> None:
         now = build.fingerprint(spec)
         if before != now:
             raise ValueError(
-                f"images: {spec.images.source.name} {_path(spec)}: expected the images that {spec.id} was trained on"
+                f"images: {_images(spec)}: expected the images that {spec.id} was trained on"
                 f" ({before[:12]}), got others ({now[:12]}); put them back or choose another folder with --results"
             )
 
@@ -94,18 +94,20 @@ def refuse_mixed_images(runs: Iterable[Run], store: Store) -> None:
         first, other = seen.setdefault(spec.images.source.model_dump_json(), (spec.id, fingerprint))
         if fingerprint != other:
             where = f"{store.root}: {first} and {spec.id}"
-            raise StoreError(f"{where} were trained on different images of {_path(spec)}; remove one of their folders")
+            raise StoreError(f"{where} were trained on different images of {_images(spec)}; remove one of them")
 
 
 def _fingerprints(runs: Iterable[Run], store: Store) -> Iterator[tuple[RunSpec, str]]:
-    """Yield complete runs whose images a user may change, with the fingerprint of what they were trained on."""
+    """Yield complete runs with the fingerprint of the images that they were trained on, where that was recorded."""
     for run in runs:
         if store.is_complete(run.spec.id) and (fingerprint := store.record(run.spec.id).get("source")):
             yield run.spec, fingerprint
 
 
-def _path(spec: RunSpec) -> str:
-    return str(spec.images.source.options.get("path", ""))
+def _images(spec: RunSpec) -> str:
+    """Return the name of a run's image source, and where its images are if the user says that."""
+    source = spec.images.source
+    return " ".join([source.name, *(str(source.options[key]) for key in ("path",) if key in source.options)])
 
 
 def of_another_config(grid: Grid, unlisted: Sequence[str], store: Store) -> str:

@@ -51,7 +51,7 @@ def _measure(spec: RunSpec, due: tuple[str, ...], asked: dict[str, int], place: 
     record = store.record(spec.id)
     if not due or not record["kept"]:
         return []
-    if record.get("source", "") != build.fingerprint(spec):
+    if record.get("source") not in (None, build.fingerprint(spec)):  # version 0.1.0 recorded the user's images only
         return [f"{spec.id}: its images have changed since it was trained; put them back, or choose other --results"]
     failures: dict[str, str] = {}
     device = pick_device(place.device)

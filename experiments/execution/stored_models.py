@@ -67,7 +67,7 @@ def load(folder: Path) -> StoredModel:
     spec = validate(RunSpec, json.loads(store.load(name, "spec.json")), str(folder / "spec.json"))
     if spec.train.loss == "cross_entropy":
         raise ValueError(f"{name}: expected a run that makes images, got a segmentation")
-    if record.get("source", "") != build.fingerprint(spec):
+    if record.get("source") not in (None, build.fingerprint(spec)):  # version 0.1.0 recorded the user's images only
         raise ValueError(f"{name}: its images have changed since it was trained; put them back")
     held_out = build.data(spec, "test")
     model = build.architecture(spec, held_out)

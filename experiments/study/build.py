@@ -42,14 +42,17 @@ class Examples:
 
 
 def fingerprint(spec: RunSpec) -> str:
-    """Return a digest of the user's files that a run's images come from, of both splits; empty where there are none."""
+    """Return a digest of the pixels, or of the user's files, that a run's images are made of, of both splits."""
     return _fingerprint(spec.images.source.name, json.dumps(spec.images.source.options, sort_keys=True))
 
 
 @functools.lru_cache(maxsize=4)
 def _fingerprint(name: str, options: str) -> str:
     source = catalog.load("checkerscope.toolkit.images", name)
-    return source.fingerprint(json.loads(options).get(source.NEEDS, "")) if hasattr(source, "NEEDS") else ""
+    where = [json.loads(options).get(source.NEEDS, "")] if hasattr(source, "NEEDS") else []
+    if not hasattr(source, "fingerprint"):
+        raise ValueError(f"images: {name}: expected a function fingerprint() of its pixels, got none; define it")
+    return str(source.fingerprint(*where))
 
 
 def data(spec: RunSpec, split: str) -> Examples:
@@ -71,7 +74,7 @@ def _data(name: str, options: str, size: int, seed: int, split: str, classes: bo
         _fingerprint(name, options),
     )
     inputs = source.load(split, size, seed=seed, **own)
-    if before != _fingerprint.__wrapped__(name, options):
+    if hasattr(source, "NEEDS") and before != _fingerprint.__wrapped__(name, options):
         raise ValueError(f"images: {name}: expected files that stay as they are, got changes while they were read")
     if not classes:
         return Examples(inputs, inputs)

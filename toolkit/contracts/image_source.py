@@ -8,14 +8,22 @@ which returns float32 images in [0, 1] of shape (N, C, size, size), channels fir
 nothing of one split (no photograph, no procedural seed) may appear in the other. Options of its own are keyword-only
 with defaults. The same arguments give the same tensor, bit for bit.
 
+    fingerprint(where: str = "") -> str
+
+is a digest of the pixels that both splits are made of, whatever the size and the seed: other versions of a package, or
+other files, give other pixels, and no study mixes runs of different pixels. `pixel_digest` makes one of 8-bit values.
+
 A source must have no grid of its own: a lattice line in the targets would be counted as the upsampler's. A source
-of the user's own files names the option that says where they are in the literal `NEEDS`, and defines
-`fingerprint(where: str) -> str`, a digest of the content of both splits: no study mixes runs of different content.
+of the user's own files names the option that says where they are in the literal `NEEDS`; `fingerprint` gets its value.
 A source of segmentation scenes also defines `labels`, with the arguments of `load`, which returns the int64 class of
 every pixel, (N, size, size), and the literal `CLASSES`, the number of classes.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +49,21 @@ def check_request(source: str, split: str, size: int, images: int | None = None)
     checks.integer(f"{source}: size", size)
     if images is not None:
         checks.integer(f"{source}: images", images)
+
+
+def pixel_digest(images: Iterable[NDArray[Any]]) -> str:
+    """Return a SHA-256 over images, of their shapes and their values to 8 bits; floats are in [0, 1].
+
+    To 8 bits, as the last bit of a float may hang on the processor.
+
+    >>> pixel_digest([np.array([0.2])]) == pixel_digest([np.array([51], dtype=np.uint8)])
+    True
+    """
+    state = hashlib.sha256()
+    for image in images:
+        values = image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
+        state.update(repr(values.shape).encode() + values.tobytes())
+    return state.hexdigest()
 
 
 def area_average(image: Pixels, factor: int) -> Pixels:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from checkerscope.toolkit import checks
-from checkerscope.toolkit.contracts.image_source import area_average, check_request
+from checkerscope.toolkit.contracts.image_source import SPLITS, area_average, check_request, pixel_digest
 from checkerscope.toolkit.images._leaves import SUPERSAMPLING, Leaves, generators, scene
 
 LABEL = "Dead leaves"
@@ -52,3 +52,8 @@ def load(
         colours = generator.random((leaves.count + 1, channels))
         image[:] = area_average(colours[front], SUPERSAMPLING)
     return torch.from_numpy(found).permute(0, 3, 1, 2).contiguous()
+
+
+def fingerprint() -> str:
+    """Return a digest of one scene of each split: of what this version of numpy draws."""
+    return pixel_digest(load(split, 32, images=1).numpy() for split in SPLITS)

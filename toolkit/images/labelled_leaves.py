@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from checkerscope.toolkit import checks
-from checkerscope.toolkit.contracts.image_source import area_average, check_request
+from checkerscope.toolkit.contracts.image_source import SPLITS, area_average, check_request, pixel_digest
 from checkerscope.toolkit.images._leaves import SUPERSAMPLING, Leaves, generators, scene
 
 LABEL = "Labelled leaves"
@@ -68,6 +68,12 @@ def labels(split: str, size: int, *, seed: int = 0, images: int = 1000, noise: f
         cover = area_average(np.eye(CLASSES)[classes][front], SUPERSAMPLING)
         label[:] = cover.argmax(axis=-1)
     return torch.from_numpy(found)
+
+
+def fingerprint() -> str:
+    """Return a digest of one scene of each split and its classes: of what this version of numpy draws."""
+    scenes = [load(split, 32, images=1).numpy() for split in SPLITS]
+    return pixel_digest([*scenes, *(labels(split, 32, images=1).numpy().astype(np.uint8) for split in SPLITS)])
 
 
 def _classified(size: int, generator: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

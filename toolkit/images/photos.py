@@ -8,12 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from checkerscope.toolkit import checks
-from checkerscope.toolkit.contracts.image_source import Pixels, area_average, check_request, patches, shuffled
+from checkerscope.toolkit.contracts.image_source import (
+    Pixels,
+    area_average,
+    check_request,
+    patches,
+    pixel_digest,
+    shuffled,
+)
 
 LABEL = "Photographs"
 SOURCE = "scikit-image's sample data (public domain or CC0)"
@@ -79,12 +87,26 @@ def load(
     return shuffled(torch.cat(found), seed=seed, limit=images)
 
 
-def _read(photograph: _Photograph, downscale: int) -> Pixels:
+def fingerprint() -> str:
+    """Return a digest of the photographs as they are decoded: scikit-image's files, Pillow's decoders.
+
+    Raises:
+        ValueError: If a photograph is missing from the installed scikit-image.
+    """
+    return pixel_digest(_decoded(photograph) for split in _PHOTOGRAPHS.values() for photograph in split)
+
+
+def _decoded(photograph: _Photograph) -> NDArray[np.uint8]:
+    """Return a photograph's colours as they are in its file, (h, w, 3)."""
     path = _folder() / photograph.file
     if not path.is_file():
         raise checks.mismatch("photos", f"{photograph.file} in scikit-image's data", "no such file", "reinstall it")
     with Image.open(path, formats=("PNG", "JPEG")) as image:
-        pixels = np.asarray(image.convert("RGB"), dtype=np.float64) / 255
+        return np.asarray(image.convert("RGB"))
+
+
+def _read(photograph: _Photograph, downscale: int) -> Pixels:
+    pixels = _decoded(photograph).astype(np.float64) / 255
     if photograph.chroma_columns > 1:
         luma = (pixels @ np.array(LUMA))[..., None]
         chroma = uniform_filter1d(pixels - luma, photograph.chroma_columns, axis=1, mode="reflect")

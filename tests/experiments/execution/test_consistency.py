@@ -6,7 +6,7 @@ import ast
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +122,55 @@ def test_images_that_change_while_they_are_read_are_refused(
 
 
 @pytest.mark.parametrize("name", catalog.names("checkerscope.toolkit.images"))
-def test_every_source_of_the_users_files_has_a_fingerprint(name: str) -> None:
+def test_every_source_has_a_fingerprint(name: str) -> None:
     source = catalog.load("checkerscope.toolkit.images", name)
-    assert hasattr(source, "fingerprint") == hasattr(source, "NEEDS")
+    if not hasattr(source, "NEEDS"):
+        assert source.fingerprint() == source.fingerprint()
+        assert len(source.fingerprint()) == 64
+    assert callable(source.fingerprint)
+
+
+def test_a_source_without_a_fingerprint_is_refused(own_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(catalog.load("checkerscope.toolkit.images", "folder"), "fingerprint")
+    run = next(iter(Grid(config.read(own_images), "tiny")))
+    with pytest.raises(ValueError, match=r"images: folder: expected a function fingerprint"):
+        build.data(run.spec, "train")
+
+
+@pytest.fixture
+def inverted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Negatives under the names of the photographs, as another version of scikit-image might bring them."""
+    photos = catalog.load("checkerscope.toolkit.images", "photos")
+    decoded = photos._decoded
+    monkeypatch.setattr(photos, "_decoded", lambda photograph: 255 - decoded(photograph))
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("inverted")
+@pytest.mark.parametrize("options", [("--strict",), ("--set", "grid.seed=[0, 1, 2]")])
+def test_other_photographs_of_a_package_are_refused(
+    options: tuple[str, ...], tiny: Path, results: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checkerscope("run", tiny, *options) == 2
+    assert "images: photos: expected the images that " in capsys.readouterr().err
+    assert len(Store(results, "tiny").runs()) == 4
+    (results / "tiny" / "measures" / Store(results, "tiny").runs()[0] / "tone.json").unlink()
+    assert checkerscope("measure", tiny) == 3
+    assert "its images have changed since it was trained" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("inverted")
+def test_runs_that_recorded_no_photographs_are_compared_with_none(
+    tiny: Path, results: Path, checkerscope: Command
+) -> None:
+    """Version 0.1.0 recorded the user's own images only."""
+    for path in results.rglob("run.json"):
+        body = json.loads(path.read_bytes())["body"]
+        path.write_bytes(sealed({key: value for key, value in body.items() if key != "source"}))
+    assert checkerscope("run", tiny) == 0
+    assert len(Store(results, "tiny").runs()) == 4
 
 
 # code, versions, threads

@@ -58,7 +58,7 @@ EXACT = {
     "float": (tiff(struct.pack("<4f", 0, 0.25, 0.5, 1), 32, kind=FLOAT), [0, 0.25, 0.5, 1]),
     "PGM of 1024 levels": (b"P5 4 1 1023\n" + struct.pack(">4H", 0, 341, 682, 1023), [0, 1 / 3, 2 / 3, 1]),
     "PGM of 16 levels": (b"P5 4 1 15\n" + bytes([0, 3, 6, 15]), [0, 0.2, 0.4, 1]),
-    "palette of 2 bits": (png(bytes([0b00011011]), bytes([0] * 3 + [51] * 3 + [102] * 3 + [255] * 3), bits=2), [0, 0.2, 0.4, 1]),
+    "palette of 2 bits": (png(bytes([0b00011011]), b"\0\0\0\x33\x33\x33fff\xff\xff\xff", bits=2), [0, 0.2, 0.4, 1]),
     "palette of 5 colours": (png(bytes([0, 1, 4, 4]), bytes([0] * 3 + [51] * 3 + [7] * 6 + [255] * 3)), [0, 0.2, 1, 1]),
 }  # fmt: skip
 
@@ -70,19 +70,20 @@ def test_every_kind_of_sample_has_its_exact_values(case: str) -> None:
 
 
 REFUSED = {
-    "8-bit signed": (tiff(struct.pack("4b", -2, -1, 0, 127), 8, kind=SIGNED), "signed integers; save it as unsigned"),
-    "16-bit signed": (tiff(struct.pack("<4h", -2, -1, 0, 127), 16, kind=SIGNED), "signed integers; save it as unsigned"),
-    "32-bit signed": (tiff(struct.pack("<4i", -2, -1, 0, 127), 32, kind=SIGNED), "signed integers; save it as unsigned"),
+    "8-bit signed": (tiff(struct.pack("4b", -2, -1, 0, 127), 8, kind=SIGNED), "signed integers; save"),
+    "16-bit signed": (tiff(struct.pack("<4h", -2, -1, 0, 127), 16, kind=SIGNED), "signed integers; save"),
+    "32-bit signed": (tiff(struct.pack("<4i", -2, -1, 0, 127), 32, kind=SIGNED), "signed integers; save"),
     "float from white to black": (
         tiff(struct.pack("<4f", 0, 0.25, 0.5, 1), 32, photometric=WHITE_IS_ZERO, kind=FLOAT),
         "float values that count from white to black",
     ),
     "12-bit grey from white to black": (tiff(packed12(0, 1, 2, 3), 12, photometric=WHITE_IS_ZERO), "not a readable"),
+    "32-bit unsigned": (tiff(struct.pack("<4I", 0, 1, 2, 70000), 32), "pixel mode I"),
     "64-bit float": (tiff(struct.pack("<4d", 0, 0, 0, 0), 64, kind=FLOAT), "not a readable"),
     "16-bit float": (tiff(struct.pack("<4e", 0, 0, 0, 0), 16, kind=FLOAT), "not a readable"),
     "palette PNG without a palette": (png(bytes([0, 1, 2, 3]), None), "a palette of 0 colours, and pixels of colour n"),
     "palette PNG with an empty palette": (png(bytes(4), b""), "a palette of 0 colours, and pixels of colour number 0"),
-    "a colour that the palette lacks": (png(bytes([0, 1, 2, 1]), bytes(6)), "a palette of 2 colours, and pixels of col"),
+    "a colour that the palette lacks": (png(bytes([0, 1, 2, 1]), bytes(6)), "a palette of 2 colours, and pixels of"),
     "colour PPM of 1024 levels": (b"P6 4 1 1023\n" + bytes(24), "16 bits per colour, which would be cut to 8"),
 }  # fmt: skip
 
