@@ -86,7 +86,7 @@ def list_components(kind: str | None, as_json: bool) -> None:
     else:
         described = catalog.describe(KINDS[kind])
         if as_json:
-            keep = ("name", "label", "source", "flags", "options", "broken")
+            keep = ("name", "label", "source", "flags", "options", "types", "broken")
             show_json([{key: getattr(component, key) for key in keep} for component in described])
             return
         rows = [

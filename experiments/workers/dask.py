@@ -25,7 +25,7 @@ from distributed.security import Security
 from tqdm import tqdm
 
 from checkerscope.experiments.errors import STOPPING
-from checkerscope.experiments.study import source_code
+from checkerscope.experiments.study import provenance, source_code
 from checkerscope.experiments.workers.signals import start_worker
 
 #: Seconds that a scheduler has to answer.
@@ -43,18 +43,22 @@ class Terms:
         folder: The study's results, under the same path and on the same file system everywhere.
         inode: Of that folder.
         torch: Version of torch.
+        packages: Versions of the other packages that compute or decode.
         code: Digest of all source that a task may run.
     """
 
     folder: str
     inode: int
     torch: str
+    packages: str
     code: str
 
     @classmethod
     def here(cls, folder: Path) -> Terms:
         """Return what this process has."""
-        return cls(str(folder), folder.stat().st_ino, torch.__version__, source_code.worker_code())
+        found = provenance.versions()
+        packages = ", ".join(f"{name} {found[name]}" for name in provenance.COMPUTING)
+        return cls(str(folder), folder.stat().st_ino, torch.__version__, packages, source_code.worker_code())
 
     def misfit(self, dask_worker: Worker) -> str:
         """Return what is wrong with the worker that this runs in, or nothing."""
@@ -64,7 +68,7 @@ class Terms:
             return f"does not see {self.folder} ({error.strerror}); workers need the same path on a shared file system"
         if dask_worker.state.nthreads != 1:  # a lock belongs to its process, not to a thread
             return f"expected one thread, got {dask_worker.state.nthreads}; start it with --nthreads 1"
-        for name in ("inode", "torch", "code"):
+        for name in ("inode", "torch", "packages", "code"):
             if getattr(own, name) != getattr(self, name):
                 there = f"expected {name} {getattr(self, name)} as here, got {getattr(own, name)}"
                 return f"{there}; share the folder, the checkout and the installed versions"

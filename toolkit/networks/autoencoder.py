@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,7 +46,7 @@ class Autoencoder(nn.Module):
         latent_channels: int = 16,
         scale: int = 2,
         final_conv: bool = True,
-        downsampling: str = "max_pool",
+        downsampling: Literal["max_pool", "strided"] = "max_pool",
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,13 @@ class DeepFourierUp(Upsampler):
     layouts = ("conv",)
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, scale: int = 2, spatial_dims: int = 2, padding: str = "periodic"
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        scale: int = 2,
+        spatial_dims: int = 2,
+        padding: Literal["periodic", "corner"] = "periodic",
     ) -> None:
         super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)
         self.padding = checks.choice("deep_fourier_up: padding", padding, ("periodic", "corner"))

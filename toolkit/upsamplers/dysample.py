@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,7 +41,7 @@ class DySample(FixedUpsampler):
         *,
         scale: int = 2,
         spatial_dims: int = 2,
-        style: str = "lp",
+        style: Literal["lp", "pl"] = "lp",
         groups: int | None = None,
         dynamic_scope: bool = False,
     ) -> None:

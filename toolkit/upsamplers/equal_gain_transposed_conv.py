@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class EqualGainTransposedConv(Upsampler):
         order: int = 0,
         kernel_size: int | None = None,
         bias: bool = True,
-        border: str = "zeros",
+        border: Literal["zeros", "replicate"] = "zeros",
     ) -> None:
         super().__init__(in_channels, out_channels, scale=scale, spatial_dims=spatial_dims)
         order = checks.integer("equal_gain_transposed_conv: order", order, minimum=0)

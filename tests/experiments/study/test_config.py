@@ -248,6 +248,10 @@ def test_a_bad_override_is_refused(override: str, message: str, tmp_path: Path) 
     [
         ("network.final_conv=False", "network: autoencoder: final_conv: expected true or false, got 'False'; write"),
         ("network.final_conv=no", "network: autoencoder: final_conv: expected true or false, got 'no'; write"),
+        (
+            "network.downsampling=average",
+            "network: autoencoder: downsampling: expected one of 'max_pool', 'strided', got 'average'",
+        ),
         ("network.width=8.5", "network: autoencoder: width: expected an integer, got 8.5"),
         (
             'images.source={name = "folder", path = "p", skip_unusable = "false"}',

@@ -225,6 +225,7 @@ def refused(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> C
         ({"folder": "/nowhere"}, 1, "does not see /nowhere (No such file or directory); workers need the same path"),
         ({"inode": 1}, 1, "expected inode 1 as here, got"),
         ({"torch": "1.0"}, 1, "expected torch 1.0 as here, got"),
+        ({"packages": "numpy 1.0"}, 1, "expected packages numpy 1.0 as here, got numpy"),
         ({"code": "x"}, 1, "expected code x as here, got"),
     ],
 )
