@@ -117,7 +117,7 @@ def test_list_shows_a_file_that_cannot_be_read_as_skipped(
         (["run", SMOKE, "--set", "images.size=4096"], 2, "Nearest + conv: photos: size: expected photographs of at le"),
         (["run", SMOKE, "--set", "images.source={name='folder',path='{empty}'}"], 2, "at least one image in the train"),
         (["run", SMOKE, "--set", "images.source={name='folder',path='{text}'}"], 2, "a.png: not a readable PNG"),
-        (["run", SMOKE, "--set", "network.width='8'"], 2, "Nearest + conv: autoencoder: width: expected an integer"),
+        (["run", SMOKE, "--set", "network.width='8'"], 2, "network: autoencoder: width: expected an integer, got '8'"),
         (["collect", SMOKE, "--results", "{empty}"], 1, "empty/smoke: no finished run to collect; start with"),
         (["paper", SMOKE, "--results", "{empty}"], 2, "0 done, 4 missing of 4 runs, and no committed"),
         (["paper", SMOKE, "--output", ""], 2, "--output: expected the name of a file, got an empty one"),
