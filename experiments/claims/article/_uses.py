@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
+from checkerscope.analysis.cost import inference_cost
 from checkerscope.analysis.measures.segmentation import segmentation
 from checkerscope.analysis.measures.tone import tone
 from checkerscope.experiments.claims import _autoencoder
@@ -132,11 +132,9 @@ def costs(use: str) -> dict[str, Number]:
     for method in METHODS:
         with seeded(0):
             model = network(use, method)
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            model(image)
-        found[f"parameters_{method}"] = exact(sum(p.numel() for p in model.parameters()))
-        found[f"macs_{method}"] = exact(counter.get_total_flops() / 2 / 1e6, "million")
+        cost = inference_cost(model, image)
+        found[f"parameters_{method}"] = exact(cost.parameters)
+        found[f"macs_{method}"] = exact(cost.macs / 1e6, "million")
         found[f"bytes_kept_{method}"] = exact(saved_bytes(model, image), "bytes")
     return found
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from checkerscope.analysis.cost import inference_cost
 from checkerscope.experiments.claims.article._cost import saved_bytes
 from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, seeded
 from checkerscope.toolkit import catalog
@@ -31,11 +31,9 @@ def check(budget: str) -> Verdict:
         with seeded(0):
             layer = catalog.load("checkerscope.toolkit.upsamplers", name)(64, 64, **options)
             x = torch.randn(1, 64, 32, 32)
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            layer(x)
-        numbers[f"{arm}_macs"] = exact(counter.get_total_flops() / 2 / 1e6, "million")
-        numbers[f"{arm}_parameters"] = exact(sum(p.numel() for p in layer.parameters()))
+        cost = inference_cost(layer, x)
+        numbers[f"{arm}_macs"] = exact(cost.macs / 1e6, "million")
+        numbers[f"{arm}_parameters"] = exact(cost.parameters)
         numbers[f"{arm}_bytes_kept"] = exact(saved_bytes(layer, x), "bytes")
     macs = [numbers[f"{arm}_macs"].value for arm in ARMS if arm != "bilinear"]
     numbers["largest_over_smallest_macs"] = exact(max(macs) / min(macs), "times")

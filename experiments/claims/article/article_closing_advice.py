@@ -7,8 +7,8 @@ import functools
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
+from checkerscope.analysis.cost import inference_cost
 from checkerscope.analysis.measures.tone import tone
 from checkerscope.experiments.claims._autoencoder import Arm, transposed
 from checkerscope.experiments.claims._compare import above, difference
@@ -114,10 +114,7 @@ def _costs(name: str) -> dict[str, Number]:
     image = torch.zeros(1, 3, SIDE, SIDE)
     with seeded(0):
         model = Shrunk(*ARMS[name])
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        model(image)
     return {
-        "macs": exact(counter.get_total_flops() / 2 / 1e6, "million"),
+        "macs": exact(inference_cost(model, image).macs / 1e6, "million"),
         "bytes_kept": exact(saved_bytes(model, image), "bytes"),
     }
