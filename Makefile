@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: setup study test test-quick check bench clean
+.PHONY: setup study paper figures test test-quick check bench clean
 
 setup: $(INSTALLED)
 
@@ -28,6 +28,12 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 
 study: $(INSTALLED)
 	$(BIN)/checkerscope study configs/quick.toml $(OPTIONS)
+
+paper: $(INSTALLED)
+	$(BIN)/checkerscope paper
+
+figures: $(INSTALLED)
+	$(BIN)/python docs/draw_figures.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -43,8 +43,13 @@ class Records:
         return list(dict.fromkeys(self.runs["arm"]))
 
     def has(self, name: str) -> bool:
-        """Return whether there is a metric of a finished run, an array, a table or a column of runs of that name."""
+        """Return whether there is a metric of a finished run, an array, a table or a column of runs of that name.
+
+        "values" is any metric of a finished run.
+        """
         finished = self.values["run"].isin(self.runs.loc[self.runs["status"] == "done", "run"])
+        if name == "values":
+            return bool(finished.any())
         if name in self.tables or name in self.runs or bool((finished & (self.values["metric"] == name)).any()):
             return True
         return any(key.rpartition("/")[2] == name for key in self.arrays)

@@ -14,13 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=ROOT / "paper" / "data" / "calibration", help="Folder.")
+    parser.add_argument("--output", type=Path, help="Another folder than paper/data/calibration.")
     arguments = parser.parse_args()
     from benchmarks.pages.calibration import records
-    from checkerscope.experiments.store.records import save_records
+    from checkerscope.experiments.reporting.publish import publish
 
-    save_records(records(), arguments.output)
-    print(arguments.output)
+    print(publish(records(), folder=arguments.output))
     return 0
 
 

@@ -174,7 +174,7 @@ def main() -> int:
     output.add_option(parser)
     options, began = parser.parse_args(), time.monotonic()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    from checkerscope.experiments.reporting import publish  # noqa: F401 - loaded before the first fork
+    from checkerscope.experiments.reporting import report  # noqa: F401 - loaded before the first fork
 
     with tempfile.TemporaryDirectory() as name:
         found = soak(Path(name), options)

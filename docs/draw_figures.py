@@ -1,10 +1,12 @@
-"""Draw the pictures of the guides, pixel by pixel: `python docs/draw_figures.py` writes docs/figures/*.png.
+"""Draw the pictures of README and guides: `python docs/draw_figures.py` (or `make figures`) writes docs/figures/*.png.
 
 Every value becomes a square of whole pixels. A plotting library that resamples would blur checkerboards or invent them.
+Figures of a study are those of its report, drawn from its published records.
 """
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from checkerscope.analysis.figures._style import encoded
+from checkerscope.experiments.store.records import load_records
+from checkerscope.experiments.study import packaged
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.contracts.initializer import initialize
 from checkerscope.toolkit.geometry import Axis
@@ -39,6 +44,8 @@ FLAT = {
 }
 #: File name: fixed upsampler.
 PHOTO = {f"photo_{name}": name for name in ("nearest", "bilinear", "zero_insertion", "lanczos")}
+#: File name: study, figure.
+STUDIES = {"quick_artifact_by_arm": ("quick", "artifact_by_arm")}
 #: Okabe and Ito's palette, one colour per phase of stride 2.
 COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167)], dtype=np.uint8)
 
@@ -82,8 +89,15 @@ def photo(name: str) -> Picture:
     return magnify(np.rint(255 * np.clip(large, 0, 1)).astype(np.uint8), 2)
 
 
+def study(name: str, figure: str) -> Picture:
+    """Return a figure of a study's report."""
+    draw = catalog.load("checkerscope.analysis.figures", figure).draw
+    drawn = encoded(draw(load_records(packaged.published(name))), ".png")
+    return np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
+
+
 def pictures() -> dict[str, Picture]:
-    """Return every picture by file name, without suffix."""
+    """Return every picture of flat squares by file name, without suffix."""
     found = {name: overlap(chain) for name, chain in OVERLAP.items()}
     found |= {f"phases_k{k}": phases(k) for k in (3, 4)}
     found |= {name: flat(*how) for name, how in FLAT.items()}
@@ -93,7 +107,7 @@ def pictures() -> dict[str, Picture]:
 def main() -> None:
     """Write the files."""
     FOLDER.mkdir(exist_ok=True)
-    for name, picture in pictures().items():
+    for name, picture in {**pictures(), **{name: study(*which) for name, which in STUDIES.items()}}.items():
         Image.fromarray(picture).save(FOLDER / f"{name}.png", optimize=True)
 
 

@@ -68,12 +68,12 @@ def manuscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def paper_folder(manuscript: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh paper folder that the command line builds into, instead of the repository's own."""
-    from checkerscope.experiments.reporting import paper
+    """A fresh folder of templates and published records, instead of the repository's own."""
+    from checkerscope.experiments.study import packaged
 
     folder = tmp_path / "paper"
     shutil.copytree(manuscript, folder)
-    monkeypatch.setattr(paper, "PAPER", folder)
+    monkeypatch.setattr(packaged, "PAPER", folder)
     return folder
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -132,15 +133,20 @@ def test_both_guides_have_the_same_listings_commands_claims_and_pictures() -> No
     assert [link for link in english if "guide" not in link] == [link for link in chinese if "guide" not in link]
 
 
-def test_pictures_are_what_the_command_draws_pixel_by_pixel() -> None:
+def drawing_command() -> ModuleType:
     spec = importlib.util.spec_from_file_location("draw_figures", DOCS / "draw_figures.py")
     assert spec is not None
     assert spec.loader is not None
     drawing = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(drawing)
+    return drawing
+
+
+def test_pictures_are_what_the_command_draws_pixel_by_pixel() -> None:
+    drawing = drawing_command()
     drawn = drawing.pictures()
     shown = re.findall(r"figures/(\w+)\.png", (DOCS / "guide.md").read_text(encoding="utf-8"))
-    assert set(drawn) == set(shown)
+    assert set(drawn) | set(drawing.STUDIES) == set(shown)
     for name, picture in drawn.items():
         path = DOCS / "figures" / f"{name}.png"
         committed = np.asarray(Image.open(path)).astype(int)
@@ -149,3 +155,14 @@ def test_pictures_are_what_the_command_draws_pixel_by_pixel() -> None:
         times = 24 if name.startswith("phases") else 2 if name.startswith("photo") else 6
         assert (committed == drawing.magnify(committed[::times, ::times], times)).all(), name
         assert path.stat().st_size < 16_000
+
+
+def test_figures_of_studies_are_those_of_the_published_records() -> None:
+    drawing = drawing_command()
+    pages = [path.read_text(encoding="utf-8") for path in PAGES]
+    for name, which in drawing.STUDIES.items():
+        assert any(f"figures/{name}.png" in page for page in pages)
+        committed = np.asarray(Image.open(DOCS / "figures" / f"{name}.png").convert("RGB")).astype(int)
+        drawn = drawing.study(*which).astype(int)
+        assert committed.shape == drawn.shape
+        assert (np.abs(committed - drawn) > 64).mean() < 0.005  # another matplotlib smooths letters otherwise

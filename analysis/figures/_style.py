@@ -1,9 +1,11 @@
-"""What all figures share: size, palette, markers. Nothing here touches matplotlib's global settings."""
+"""What all figures share: size, palette, markers, and settings that no user's matplotlibrc changes."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -11,6 +13,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 
 from checkerscope.analysis.records import Records
 
@@ -39,17 +43,67 @@ _RC = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "checkerscope",
 }
+#: What would write the time of drawing into a file, by the file's format.
+_UNDATED: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None},
+    ".svg": {"Date": None},
+}
+
+
+@contextlib.contextmanager
+def own_settings() -> Iterator[None]:
+    """Draw under matplotlib's defaults and the house style, whatever the user's settings; put them back afterwards."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Run a `draw` function under the house style and leave the global settings as they were."""
+    """Run a `draw` function under the house style; what it writes is taken as text, dollar signs included."""
 
     @functools.wraps(draw)
     def wrapped(*args: Any, **kwargs: Any) -> Figure:
-        with mpl.rc_context(_RC):
-            return draw(*args, **kwargs)
+        with own_settings():
+            drawn = draw(*args, **kwargs)
+            _take_as_text(drawn)
+            return drawn
 
     return wrapped
+
+
+#: Formatters that make their own labels, powers of ten among them; any other label may come from outside.
+_COUNTED = (LogFormatter, ScalarFormatter)
+
+
+def _take_as_text(figure: Figure) -> None:
+    """Switch mathematics off wherever a text may come from outside."""
+    formulas = {
+        label
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for which in (False, True)
+        if isinstance(axis.get_minor_formatter() if which else axis.get_major_formatter(), _COUNTED)
+        for label in axis.get_ticklabels(minor=which)
+    }
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if text not in formulas:
+            text.set_parse_math(False)
+
+
+def encoded(figure: Figure, suffix: str) -> bytes:
+    """Return a figure as the bytes of a file; the same figure gives the same bytes.
+
+    Args:
+        figure: As a `draw` function returned it.
+        suffix: `.png`, `.pdf` or `.svg`.
+    """
+    buffer = io.BytesIO()
+    with own_settings():
+        figure.savefig(buffer, format=suffix[1:], dpi=figure.dpi, metadata=_UNDATED[suffix])
+    return buffer.getvalue()
 
 
 def figure(width: float, height: float) -> Figure:

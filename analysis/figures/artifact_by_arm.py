@@ -18,6 +18,7 @@ CAPTION = (
     " indices and are not compared with the others."
 )
 NEEDS = ("tone.flat_rms", "tone.residual_rms_unbiased")
+RANK = 10
 TITLES = ("Tone, constant images", "Tone, residual on photographs")
 #: Below this the axis is linear, image units.
 LINEAR_BELOW = 1e-5

@@ -15,6 +15,7 @@ CAPTION = (
     " checkerboard, or make one."
 )
 NEEDS = ("reconstruction.picture", "reconstruction.target_picture")
+RANK = 20
 #: Device pixels per image pixel: the whole picture, and the crop.
 WHOLE, CROP, CROP_SIDE, GAP, TEXT = 3, 8, 24, 10, 52
 #: Border of the picture that the crop keeps away from.

@@ -9,6 +9,7 @@ from checkerscope.toolkit import catalog
 
 LABEL = "Components and their sources"
 CAPTION = "Upsamplers and initializations of the catalogue, as their files declare them."
+SCOPE = "catalog"
 KINDS = {"upsampler": "checkerscope.toolkit.upsamplers", "initialization": "checkerscope.toolkit.initializers"}
 
 

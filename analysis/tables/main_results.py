@@ -15,6 +15,7 @@ CAPTION = (
     " end; diverged and failed runs are counted and never averaged."
 )
 NEEDS = ("tone.flat_rms",)
+RANK = 0
 #: Column: metric, step, number format.
 COLUMNS = {
     "flat tone at start": ("tone.flat_rms", "start", ".1e"),

@@ -12,8 +12,8 @@ import pandas as pd
 from benchmarks.pages import markdown
 from benchmarks.pages.calibration import SOURCE, records
 from checkerscope.analysis.tables import calibration, metric_audit, probe_agreement
-from checkerscope.experiments.reporting.paper import PAPER
 from checkerscope.experiments.store.records import load_records
+from checkerscope.experiments.study import packaged
 from checkerscope.toolkit import catalog
 
 #: Catalogues whose measures have a section.
@@ -133,7 +133,7 @@ def _draws(known: dict[str, list[dict[str, int]]]) -> int:
 
 def _companion(name: str, table: object, heading: str) -> str:
     """Return a section from committed records; nothing where there are none."""
-    folder = PAPER / "data" / name
+    folder = packaged.published(name)
     if not folder.is_dir():
         return ""
     build, caption = table.build, table.CAPTION  # type: ignore[attr-defined]

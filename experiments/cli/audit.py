@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,10 +80,7 @@ def _report(
 
 
 def _draw(report: Report, path: Path) -> None:
-    from checkerscope.analysis.figures import _audit
+    from checkerscope.analysis.figures import _audit, _style
     from checkerscope.experiments.store import disk
 
-    figure = _audit.draw(report)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], dpi=figure.dpi)
-    disk.write(path, buffer.getvalue())
+    disk.write(path, _style.encoded(_audit.draw(report), path.suffix))

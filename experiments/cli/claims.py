@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -106,33 +105,21 @@ def _raised(docket: Docket, name: str) -> bool:
 
 def _judge(docket: Docket, pending: list[str], *, total: int, workers: int | None) -> None:
     """Judge in worker processes, with one bar on standard error."""
-    from tqdm import tqdm
-
-    from checkerscope.experiments.cli import terminal
+    from checkerscope.experiments.cli.terminal import Screen
     from checkerscope.experiments.workers import local
 
     count = min(local.default_workers("cpu") if workers is None else max(workers, 1), len(pending))
     tally: Counter[str] = Counter()
-    bar = tqdm(
-        total=total,
-        initial=total - len(pending),
-        desc=f"judging ({docket.budget})",
-        bar_format="{desc} |{bar}| {n_fmt} of {total_fmt} claims{postfix}",
-        disable=None,
-        dynamic_ncols=True,
-        file=sys.stderr,
-        ascii=terminal.fit("█") != "█",
-    )
-
-    def done(name: str, verdict: str) -> None:
-        tally[verdict] += 1
-        bar.set_postfix_str(", ".join(f"{n} {word}" for word, n in sorted(tally.items())), refresh=False)
-        bar.update()
-
     executor = local.InlineExecutor() if workers == 0 else local.local(count, "cpu")
     window = 1 if workers == 0 else 2 * count  # in this process a verdict is kept before the next claim begins
-    with bar:
-        docket.judge(pending, executor, window=window, done=done)
+    verb, done = f"judging ({docket.budget})", total - len(pending)
+    with Screen().bar(verb, total=total, done=done, unit="claims") as bar:
+
+        def judged(name: str, verdict: str) -> None:
+            tally[verdict] += 1
+            bar.advance(", ".join(f"{n} {word}" for word, n in sorted(tally.items())))
+
+        docket.judge(pending, executor, window=window, done=judged)
     executor.shutdown()
 
 

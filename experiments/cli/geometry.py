@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -243,14 +242,18 @@ def _trace_document(found: Trace) -> dict[str, Any]:
 
 
 def _picture(counts: Any, path: Path) -> None:
-    """Write counts as bars or as an area with one flat square per value; resampling would invent grids."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """Write counts as a picture."""
+    from checkerscope.analysis.figures import _style
     from checkerscope.experiments.store.disk import write
 
-    figure = Figure(figsize=(6, 2.2) if counts.ndim == 1 else (4.6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    write(path, _style.encoded(_style.styled(_drawn)(counts), path.suffix))
+
+
+def _drawn(counts: Any) -> Any:
+    """Return counts as bars, or as an area with one flat square per value; resampling would invent grids."""
+    from checkerscope.analysis.figures import _style
+
+    figure = _style.figure(*((6, 2.2) if counts.ndim == 1 else (4.6, 4)))
     axes = figure.add_subplot()
     if counts.ndim == 1:
         axes.bar(range(len(counts)), counts, width=1.0, edgecolor="white", linewidth=0.5)
@@ -260,9 +263,7 @@ def _picture(counts: Any, path: Path) -> None:
         axes.set(xlabel="output column (pixels)", ylabel="output row (pixels)", aspect="equal")
         axes.invert_yaxis()
         figure.colorbar(area, label="taps")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], dpi=200)
-    write(path, buffer.getvalue())
+    return figure
 
 
 def _columns(rows: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from checkerscope.experiments.cli.options import results_folder
+from checkerscope.experiments.cli.options import refuse_folder, results_folder
 
 STUDY = "metric_audit"
 
@@ -26,28 +26,36 @@ def metric_audit(draws: int, seed: int, results: Path, publish: bool) -> None:
     from checkerscope.analysis import metric_audit as audit
     from checkerscope.analysis.records import Records
     from checkerscope.analysis.tables import metric_audit as table
-    from checkerscope.experiments.cli import terminal
-    from checkerscope.experiments.reporting import paper
+    from checkerscope.experiments.cli import showing, terminal
+    from checkerscope.experiments.cli.terminal import Screen
+    from checkerscope.experiments.reporting import publish as publishing
+    from checkerscope.experiments.reporting.drawing import draw
+    from checkerscope.experiments.reporting.report import source_of
+    from checkerscope.experiments.store import drawings
     from checkerscope.experiments.store.records import save_records
     from checkerscope.toolkit import catalog
 
+    study = results / STUDY
+    refuse_folder("--results", study)
+    if publish:
+        publishing.check()
     torch.set_num_threads(1)  # numbers depend on it
-    photographs = catalog.load("checkerscope.toolkit.images", "photos")
+    photographs, say = catalog.load("checkerscope.toolkit.images", "photos"), Screen().say
     found = audit.run(
         photographs.load("train", 64),
         others=photographs.load("test", 64),
         seed=seed,
         design=audit.Design(draws=draws),
-        report=lambda line: click.echo(f"  {line}", err=True),
+        report=lambda line: say(f"  {line}"),
     )
     question = "Which measure sees which defect, from what level on?"
     records = Records(tables={STUDY: found}, study=STUDY, question=question)
-    folders = [results / STUDY / "records"] + ([paper.PAPER / "data" / STUDY] if publish else [])
-    for folder in folders:
-        save_records(records, folder)
-    made = paper.build(records, paper.PAPER)
+    save_records(records, study / "records")
+    with drawings.alone(study / "report", say):
+        drawings.write(study / "report", draw(records).files, source_of([records], question))
     shown = table.build(records)
     click.echo(terminal.columns([dict(zip(shown.columns, row, strict=True)) for row in shown.itertuples(index=False)]))
     click.echo("")
-    for path in (*made.figures, *made.tables, *(folder / f"{STUDY}.csv" for folder in folders)):
-        click.echo(path)
+    showing.places({"figures": study / "report" / "figures", "CSV": study / "records" / f"{STUDY}.csv"})
+    if publish:
+        click.echo(publishing.publish(records))

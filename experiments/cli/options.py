@@ -22,9 +22,56 @@ strict = click.option(
 
 def results_folder(said: str = "Results folder.") -> Callable[..., Any]:
     """Return the option for the folder that holds all studies."""
+
+    def check(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
+        from checkerscope.experiments.study import packaged
+
+        if packaged.is_own(path):
+            raise ValueError(f"--results: {path}: inside the program itself; choose another folder")
+        return path
+
     return click.option(
-        "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help=said
+        "--results",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        callback=check,
+        help=said,
     )
+
+
+def refuse_folder(name: str, folder: Path) -> None:
+    """Refuse a folder that cannot take what a command makes, before it makes it.
+
+    Raises:
+        ValueError: If it is a file, inside the program itself, or not writable.
+    """
+    from checkerscope.experiments.study import packaged
+
+    if packaged.is_own(folder):
+        raise ValueError(f"{name}: {folder}: inside the program itself; choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{name}: expected a folder or a new name, got {folder}; choose another name")
+    _refuse_closed(name, folder)
+
+
+def _output(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Check where a report is to go: a name that ends in .pdf is a file, any other a folder."""
+    if path is not None and path.suffix == ".pdf":
+        _refuse_unwritable("--output", path)
+    elif path is not None:
+        _refuse_empty("--output", path)
+        refuse_folder("--output", path)
+    return path
+
+
+report_output = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    callback=_output,
+    metavar="PDF|FOLDER",
+    help="PDF, or a folder for figures, tables and PDF.  [default: RESULTS/<study>/report]",
+)
 
 
 def output_file(name: str, *, kinds: tuple[str, ...] = (), **how: Any) -> Callable[..., Any]:
@@ -47,21 +94,42 @@ def output_file(name: str, *, kinds: tuple[str, ...] = (), **how: Any) -> Callab
 
 
 def _refuse_unwritable(name: str, path: Path) -> None:
-    if path == Path():
-        raise ValueError(f"{name}: expected the name of a file, got an empty one")
+    _refuse_empty(name, path)
     if path.exists() and not path.is_file():  # renaming a file to it would replace a device, a pipe or a socket
         raise ValueError(f"{name}: expected a regular file or a new name, got {path}; choose another name")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    refuse_folder(name, path.parent)
+
+
+def _refuse_empty(name: str, path: Path) -> None:
+    if path == Path():
+        raise ValueError(f"{name}: expected a name, got an empty one")
+
+
+def _refuse_closed(name: str, path: Path) -> None:
+    folder = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(f"{name}: {folder}: not writable ({error.strerror}); choose another folder") from None
 
 
-def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command a config argument and the options that every study command has."""
+def _config(ctx: click.Context, parameter: click.Parameter, given: Path | None) -> Path | None:
+    from checkerscope.experiments.study import packaged
+
+    return None if given is None else packaged.config_file(given)
+
+
+def study_options(command: Callable[..., Any] | None = None, *, needed: bool = True) -> Callable[..., Any]:
+    """Give a command a config argument and the options that every study command has.
+
+    Args:
+        command: What gets them; without it, what gives them is returned.
+        needed: Whether there must be a config.
+    """
+    if command is None:
+        return lambda command: study_options(command, needed=needed)
     options = [
-        click.argument("config", type=FILE),
+        click.argument("config", type=click.Path(path_type=Path), callback=_config, required=needed),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a config value."),
         results_folder(),
     ]

@@ -31,6 +31,7 @@ COMMANDS = {
     "collect": "study",
     "cure": "cure",
     "geometry": "geometry",
+    "init": "init",
     "measure": "study",
     "metric-audit": "metric_audit",
     "paper": "study",
@@ -66,7 +67,7 @@ class _LazyGroup(click.Group):
 def cli() -> None:
     """Train, measure, audit and cure upsampling artifacts.
 
-    A study is one TOML file: `checkerscope study configs/quick.toml` trains what is missing, measures, and ends in
+    A study is one TOML file: `checkerscope study quick` trains what is missing, measures, and ends in
     figures, tables and a PDF. Progress goes to standard error, results to standard output.
     """
 
@@ -76,13 +77,14 @@ def cli() -> None:
 @as_json
 def list_components(kind: str | None, as_json: bool) -> None:
     """List the components of one KIND, or the kinds, without importing any of them."""
+    from checkerscope.experiments.study import packaged
     from checkerscope.toolkit import catalog
 
     if kind is None:
-        counts = {**{k: len(catalog.names(p)) for k, p in KINDS.items()}, "configs": len(_configs())}
+        counts = {**{k: len(catalog.names(p)) for k, p in KINDS.items()}, "configs": len(packaged.configs())}
         show_table([{"kind": k, "components": count} for k, count in counts.items()], as_json)
     elif kind == "configs":
-        show_table([{"name": path.as_posix(), "label": _question(path)} for path in _configs()], as_json)
+        show_table([{"name": name, "label": _question(path)} for name, path in packaged.configs().items()], as_json)
     else:
         described = catalog.describe(KINDS[kind])
         if as_json:
@@ -112,10 +114,6 @@ def verify(folder: Path, as_json: bool) -> int:
             click.echo(terminal.fit(line))
         click.echo(f"{checked} files checked, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
     return 1 if problems else 0
-
-
-def _configs() -> list[Path]:
-    return sorted(Path("configs").glob("*.toml"))
 
 
 def _question(path: Path) -> str:

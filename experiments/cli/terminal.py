@@ -1,15 +1,18 @@
-"""Plain tables for a terminal: aligned columns, no colour, readable at 80 columns and in ASCII."""
+"""What a terminal is shown: aligned columns, readable at 80 columns and in ASCII, and the one progress bar."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
+
+from checkerscope.experiments.reporter import Bar
 
 #: What a terminal without Unicode gets instead.
 ASCII = {"±": "+/-", "×": "x", "…": "...", "–": "-"}
@@ -89,3 +92,40 @@ def show_table(rows: list[dict[str, Any]], as_json: bool) -> None:
         show_json(rows)
     else:
         click.echo(columns(rows))
+
+
+class Screen:
+    """A reporter that writes to standard error; where that is no terminal, bars are left out and lines stay."""
+
+    def say(self, line: str) -> None:
+        """Print one line, above a bar if there is one."""
+        from tqdm import tqdm
+
+        tqdm.write(fit(line), file=sys.stderr)
+
+    @contextlib.contextmanager
+    def bar(self, verb: str, *, total: int, done: int = 0, unit: str = "runs") -> Iterator[Bar]:
+        """Show a bar while the `with` statement lasts."""
+        from tqdm import tqdm
+
+        with tqdm(
+            total=total,
+            initial=done,
+            desc=verb,
+            bar_format=f"{{desc}} |{{bar}}| {{n_fmt}} of {{total_fmt}} {unit}{{postfix}}, {{remaining}} left",
+            disable=None,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            ascii=fit("█") != "█",
+        ) as shown:
+            yield _Bar(shown)
+
+
+class _Bar:
+    def __init__(self, shown: Any) -> None:
+        self._shown = shown
+
+    def advance(self, note: str = "") -> None:
+        """Count one more as done."""
+        self._shown.set_postfix_str(note, refresh=False)
+        self._shown.update()

@@ -1,9 +1,8 @@
-"""One study at work: what the commands share. Shows the one progress bar; the store holds the truth."""
+"""One study at work: what the commands share. It tells a reporter how far it is; the store holds the truth."""
 
 from __future__ import annotations
 
 import functools
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -12,12 +11,9 @@ from itertools import compress, groupby, islice
 from pathlib import Path
 from typing import Any
 
-import click
-from tqdm import tqdm
-
-from checkerscope.experiments.cli import terminal
 from checkerscope.experiments.execution import consistency, progress
 from checkerscope.experiments.execution.progress import Progress
+from checkerscope.experiments.reporter import Reporter, Silent
 from checkerscope.experiments.store import verify
 from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.study import config
@@ -31,7 +27,6 @@ from checkerscope.experiments.workers.scheduler import Call
 LARGE = 10_000
 #: Most models that are trained together.
 TOGETHER = 50
-BAR = "{desc} |{bar}| {n_fmt} of {total_fmt} runs{postfix}, {remaining} left"
 
 
 @dataclass
@@ -44,6 +39,7 @@ class Session:
     workers: Workers = field(default_factory=Workers)
     shard: Shard = field(default_factory=Shard)
     strict: bool = False
+    reporter: Reporter = field(default_factory=Silent)
 
     @classmethod
     def open(
@@ -54,6 +50,7 @@ class Session:
         *,
         shard: str | None = None,
         strict: bool = False,
+        reporter: Reporter | None = None,
         **workers: Any,
     ) -> Session:
         """Return the session of a config file.
@@ -65,7 +62,8 @@ class Session:
         study = config.read(path, overrides)
         store = Store(results, study.study.name)
         store.recall()
-        return cls(Grid(study, str(path)), results, store, Workers(**workers), Shard.parse(shard), strict)
+        part, who = Shard.parse(shard), reporter or Silent()
+        return cls(Grid(study, str(path)), results, store, Workers(**workers), part, strict, who)
 
     @property
     def name(self) -> str:
@@ -126,7 +124,7 @@ class Session:
             changes = consistency.compare(finished, self.store, self._place(), strict=self.strict)
             lines += [f"warning: {line}" for line in changes]
         for line in lines:
-            click.echo(line, err=True)
+            self.reporter.say(line)
 
     def has_finished(self) -> bool:
         """Return whether a run of the study has ended, in whatever way and whosever shard it is of."""
@@ -172,7 +170,7 @@ class Session:
     @functools.cached_property
     def _executor(self) -> tuple[Executor, int]:
         """The executor of all tasks, and how many of them it works on at once."""
-        return self.workers.start(self.store.root.resolve())
+        return self.workers.start(self.store.root.resolve(), self.reporter.say)
 
     def close(self) -> None:
         """End the workers, if there are any."""
@@ -183,29 +181,17 @@ class Session:
     def _execute(self, verb: str, calls: Iterable[Call], due: list[bool]) -> scheduler.Summary:
         executor, workers = self._executor
         counts: Counter[str] = Counter()
-        bar = tqdm(
-            total=len(due),
-            initial=due.count(False),
-            desc=verb,
-            bar_format=BAR,
-            disable=None,
-            dynamic_ncols=True,
-            file=sys.stderr,
-            ascii=terminal.fit("█") != "█",
-        )
+        with self.reporter.bar(verb, total=len(due), done=due.count(False)) as bar:
 
-        def done(key: str, result: dict[str, Any]) -> None:
-            counts[result["status"]] += 1
-            troubles = [f"{counts[word]} {word}" for word in ("diverged", "failed") if counts[word]]
-            bar.set_postfix_str(", ".join(troubles), refresh=False)
-            bar.update()
-            if result["status"] == "failed":
-                bar.write(f"failed: {key}: {result['why']}", file=sys.stderr)
+            def done(key: str, result: dict[str, Any]) -> None:
+                counts[result["status"]] += 1
+                bar.advance(", ".join(f"{counts[word]} {word}" for word in ("diverged", "failed") if counts[word]))
+                if result["status"] == "failed":
+                    self.reporter.say(f"failed: {key}: {result['why']}")
 
-        with bar:
             return scheduler.execute(calls, executor, window=2 * workers, done=done)
 
-    # reporting
+    # how far it is
 
     def progress(self) -> Progress:
         """Return how much of the study is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,38 @@ import pandas as pd
 from checkerscope.analysis.records import VALUE_COLUMNS, Records
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.execution import consistency
+from checkerscope.experiments.execution.progress import Progress, progress
 from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.study import source_code
 from checkerscope.experiments.study.grid import Grid, Run, name_of
 from checkerscope.toolkit import catalog
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The records of a study with what they lack.
+
+    Attributes:
+        records: Of all finished runs.
+        state: How much of the study was there before they were gathered.
+        gaps: One line per measure of a finished run that is not in them.
+    """
+
+    records: Records
+    state: Progress
+    gaps: tuple[str, ...]
+
+
+def gather(grid: Grid, store: Store) -> Collected:
+    """Return the records of the finished runs with what is not there yet.
+
+    Raises:
+        StoreError: If no run is committed, or runs of one image source saw different images.
+    """
+    gaps: list[str] = []
+    state = progress(grid, store)  # first: what is finished meanwhile is in the records, and not promised
+    store.remember()
+    return Collected(collect(grid, store, gaps.append), state, tuple(gaps))
 
 
 def collect(grid: Grid, store: Store, gap: Callable[[str], None] = lambda line: None) -> Records:

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from checkerscope.analysis.records import Records
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store import disk, manifest, seals
+from checkerscope.experiments.store.cells import csv_bytes, unguarded
 from checkerscope.experiments.store.manifest import LINK, PLAIN_NAME
 
 MANIFEST = "manifest.json"
@@ -24,8 +26,19 @@ EXACT: dict[str, Any] = (
 )
 
 
+def to_files(records: Records) -> dict[str, bytes]:
+    """Return records as CSV files, one NPZ and one JSON, by file name; the same records give the same bytes."""
+    study = {"study": records.study, "question": records.question, "units": dict(records.units)}
+    tables = {"runs": records.runs, "values": records.values, **records.tables}
+    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items() if not table.empty}
+    contents["study.json"] = seals.to_json(study)
+    if records.arrays:
+        contents["arrays.npz"] = seals.npz(records.arrays)
+    return contents
+
+
 def save_records(records: Records, folder: Path) -> None:
-    """Write records as CSV files, one NPZ and one JSON; the manifest is written last, and what it drops goes then.
+    """Write records into a folder; the manifest is written last, and what it drops goes then.
 
     Raises:
         StoreError: If the folder is a link.
@@ -35,12 +48,7 @@ def save_records(records: Records, folder: Path) -> None:
     before: set[str] = set()
     with contextlib.suppress(StoreError):
         before = set(read_manifest(folder))
-    study = {"study": records.study, "question": records.question, "units": dict(records.units)}
-    tables = {"runs": records.runs, "values": records.values, **records.tables}
-    contents = {f"{name}.csv": _csv(table) for name, table in tables.items() if not table.empty}
-    contents["study.json"] = seals.to_json(study)
-    if records.arrays:
-        contents["arrays.npz"] = seals.npz(records.arrays)
+    contents = to_files(records)
     for name, data in contents.items():
         disk.write(folder / name, data)
     entries = {name: {"sha256": seals.digest(data), "size": len(data)} for name, data in contents.items()}
@@ -61,7 +69,7 @@ def load_records(folder: Path) -> Records:
         if seals.digest(contents[name]) != entry.sha256:
             raise StoreError(f"{folder / name}: its SHA-256 differs from manifest.json; collect again")
     try:
-        return _parse(contents)
+        return from_files(contents)
     except (TypeError, KeyError, ValueError, RecursionError, MemoryError) as error:  # whole, and yet none of ours
         raise StoreError(f"{folder}: no records ({type(error).__name__}: {error}); collect again") from None
 
@@ -96,7 +104,8 @@ def _entry(said: Any) -> Entry | None:
     return None
 
 
-def _parse(contents: Mapping[str, bytes]) -> Records:
+def from_files(contents: Mapping[str, bytes]) -> Records:
+    """Return the records of what `to_files` gave: numbers as a file gives them back."""
     read = {Path(name).stem: _read_csv(data) for name, data in contents.items() if name.endswith(".csv")}
     main: dict[str, Any] = {name: read.pop(name) for name in ("runs", "values") if name in read}
     main["arrays"] = seals.read_npz(contents["arrays.npz"]) if "arrays.npz" in contents else {}
@@ -105,12 +114,12 @@ def _parse(contents: Mapping[str, bytes]) -> Records:
 
 def _read_csv(data: bytes) -> pd.DataFrame:
     texts = {"run": str, "why": str, "arm": str, "base": str}
-    table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True, **EXACT)
-    return table.fillna({name: "" for name in texts if name in table})
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    table = pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=True, **EXACT).rename(columns=unguarded)
+    table = table.fillna({name: "" for name in texts if name in table})
+    for name in (name for name in table if not is_numeric_dtype(table[name])):
+        if table[name].astype(str).str.startswith("'").any():
+            table[name] = table[name].map(unguarded)
+    return table
 
 
 def differences(fresh: Records, committed: Records) -> list[str]:
@@ -122,7 +131,7 @@ def differences(fresh: Records, committed: Records) -> list[str]:
     for _, row in joined[~same | (joined["_merge"] != "both")].iterrows():
         where = f"{row['run']} step {row['step']} {row['metric']}"
         lines.append(f"{where}: {row['value']!r} here, {row['value committed']!r} committed")
-    written = _read_csv(_csv(fresh.runs))  # numbers as a file gives them back
+    written = _read_csv(csv_bytes(fresh.runs))  # numbers as a file gives them back
     return lines + _other_runs(written, committed.runs) + _other_arrays(fresh.arrays, committed.arrays)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from checkerscope.experiments.errors import StoreError
-from checkerscope.experiments.store import disk
+from checkerscope.experiments.store import disk, drawings
 from checkerscope.experiments.store.checkpoints import CHECKPOINT, read_checkpoint
 from checkerscope.experiments.store.manifest import BESIDE, LINK, MANIFEST
 from checkerscope.experiments.store.records import load_records, read_manifest
@@ -65,6 +65,7 @@ def _study(store: Store) -> Iterator[Check]:
     yield from _measures(store)
     yield from _under_way(store)
     yield from _records(store.root / "records")
+    yield from _report(store.root / "report")
     yield from _listed(store.root)
     for path in _inside(store.root):
         if path.name in FOLDERS:
@@ -168,6 +169,12 @@ def _records(folder: Path) -> Iterator[Check]:
         yield folder / "manifest.json", str(error)
         return
     yield from ((path, _unexpected(path)) for path in _inside(folder) if path.name not in names)
+
+
+def _report(folder: Path) -> Iterator[Check]:
+    """Yield what is wrong with drawings; what else lies among them is the user's."""
+    for name, line in drawings.compare(folder) if folder.is_dir() else ():
+        yield folder / name, line
 
 
 def _unexpected(path: Path) -> str:

@@ -20,7 +20,7 @@ from checkerscope.toolkit import catalog
 #: A config is a page of text; anything larger is a mistake or an attack, and is refused before it is parsed.
 MAX_BYTES = 256 * 1024
 #: Names of folders with a meaning of their own, in results and in paper/data.
-RESERVED = ("runs", "work", "measures", "records", "claims", "metric_audit", "calibration")
+RESERVED = ("runs", "work", "measures", "records", "claims", "metric_audit", "calibration", "manuscript", "catalog")
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
@@ -72,10 +72,12 @@ def _free(name: str) -> str:
 
 
 class StudySpec(Model):
-    """Name and purpose of a study."""
+    """Name and purpose of a study; `title` and `authors` stand on its report."""
 
     name: Annotated[str, Field(pattern=IDENTIFIER), AfterValidator(_free)]
     question: Annotated[str, AfterValidator(_one_line)]
+    title: Annotated[str, AfterValidator(_one_line)] | None = None
+    authors: tuple[Annotated[str, AfterValidator(_one_line)], ...] = ()
 
 
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]

@@ -35,8 +35,8 @@ WORKING = (
     *("toolkit", "analysis", "experiments/study", "experiments/execution"),
     *("experiments/store", "experiments/workers", "experiments/errors.py"),
 )
-#: What the PDF depends on besides toolkit and analysis.
-PAPER_SOURCES = ("experiments/reporting/paper.py", "paper/checkerscope.typ", "paper/refs.bib")
+#: What figures, tables and PDF depend on besides toolkit and analysis.
+DRAWING_SOURCES = ("experiments/reporting/*.py", "experiments/store/cells.py", "paper/*.typ", "paper/*.bib")
 
 #: A package of components and the name of the one that is loaded; no name where none is.
 Choice = tuple[str, str]
@@ -72,7 +72,8 @@ def worker_code() -> str:
 
 def drawing_code() -> str:
     """Return a digest of all source, the manuscript included, that figures, tables and the PDF depend on."""
-    return _digest((*_sources("toolkit", "analysis"), *(PROJECT / name for name in PAPER_SOURCES)))
+    drawing = (path for pattern in DRAWING_SOURCES for path in PROJECT.glob(pattern))
+    return _digest((*_sources("toolkit", "analysis"), *drawing))
 
 
 def _components(spec: RunSpec) -> tuple[Choice, ...]:

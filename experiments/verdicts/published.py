@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from checkerscope.analysis.records import Records
+from checkerscope.experiments.reporting import publish as publishing
 from checkerscope.experiments.store import disk
-from checkerscope.experiments.store.records import load_records, save_records
+from checkerscope.experiments.store.records import load_records
 from checkerscope.experiments.store.seals import to_json
 from checkerscope.experiments.study import source_code
 from checkerscope.experiments.verdicts import page as claims_page
@@ -80,8 +81,7 @@ def publish(docket: Docket, names: Sequence[str], folder: Path = PUBLISHED, page
     kept = set(merged.tables["verdicts"]["claim"])
     beside = {**read_environment(folder / ENVIRONMENT), **docket.environment()}
     beside = {name: entry for name, entry in beside.items() if name in kept}
-    save_records(merged, folder)
-    disk.write(folder / ENVIRONMENT, to_json(beside))
+    publishing.publish(merged, {ENVIRONMENT: to_json(beside)}, folder=folder)
     disk.write(page, claims_page.render(merged, beside).encode())
     return [*sorted(folder.iterdir()), page]
 

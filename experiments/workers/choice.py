@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,12 @@ class Workers:
         """Whether runs that differ by their seeds only are given to a worker together."""
         return self.engine in ("graph", "grouped") or (self.engine == "auto" and self.device != "cpu")
 
-    def start(self, folder: Path) -> tuple[Executor, int]:
+    def start(self, folder: Path, say: Callable[[str], None]) -> tuple[Executor, int]:
         """Return the executor, and how many tasks it works on at once.
 
         Args:
             folder: The study's results, which the workers of other machines must see under the same path.
+            say: Told of workers that are refused, or not there yet.
 
         Raises:
             ValueError: If the cluster does not answer, or one of its workers does not fit.
@@ -64,12 +66,12 @@ class Workers:
         if self.dask is not None:
             from checkerscope.experiments.workers import dask as dask_executor
 
-            cluster = dask_executor.connect(self.dask, folder)
+            cluster = dask_executor.connect(self.dask, folder, say)
             return cluster, cluster.slots
         if self.slurm:
             from checkerscope.experiments.workers import slurm as slurm_executor
 
-            return slurm_executor.start(self.count or 1, self.threads, folder), self.count or 1
+            return slurm_executor.start(self.count or 1, self.threads, folder, say), self.count or 1
         if self.count == 0:
             return local.InlineExecutor(), 1
         count = self.count or local.default_workers(self.device)

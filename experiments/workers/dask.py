@@ -11,18 +11,15 @@ import errno
 import ipaddress
 import logging
 import signal
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from distributed import Client, Worker, WorkerPlugin
 from distributed.security import Security
-from tqdm import tqdm
 
 from checkerscope.experiments.errors import STOPPING
 from checkerscope.experiments.study import provenance, source_code
@@ -107,14 +104,17 @@ class DaskExecutor(Executor):
     Args:
         client: Connected; closed with the executor.
         terms: What every worker must share with this process.
+        say: Told of every worker that is refused.
         cluster: Closed with the executor, if it was made for it.
 
     Raises:
         ValueError: If a worker does not fit.
     """
 
-    def __init__(self, client: Client, terms: Terms, cluster: Any = None) -> None:
-        self._client, self._cluster = client, cluster
+    def __init__(
+        self, client: Client, terms: Terms, say: Callable[[str], None] = lambda line: None, *, cluster: Any = None
+    ) -> None:
+        self._client, self._cluster, self._say = client, cluster, say
         # pure=False: a task that answered "busy" and is tried again must not get its old answer
         self._tasks = client.get_executor(pure=False)
         self._plugin = ""
@@ -132,7 +132,7 @@ class DaskExecutor(Executor):
         address, why = event[1]
         if why not in self._told:
             self._told.add(why)
-            tqdm.write(f"refused: worker {address}: {why}", file=sys.stderr)  # above the progress bar
+            self._say(f"refused: worker {address}: {why}")
 
     @property
     def slots(self) -> int:
@@ -166,12 +166,13 @@ def _unfit(why: object) -> str:
     return str(why)
 
 
-def connect(address: str, folder: Path) -> DaskExecutor:
+def connect(address: str, folder: Path, say: Callable[[str], None] = lambda line: None) -> DaskExecutor:
     """Return an executor of a running Dask cluster.
 
     Args:
         address: Of its scheduler, on loopback or `tls://`; certificates are those of Dask's configuration.
         folder: The study's results.
+        say: Told of workers that are refused, and that there is none yet.
 
     Raises:
         ValueError: If the address is not safe, nobody answers there, or a worker does not fit.
@@ -192,10 +193,10 @@ def connect(address: str, folder: Path) -> DaskExecutor:
     except OSError as error:
         why = f"{error}".splitlines()[0]
         raise ValueError(f"--dask {address}: no scheduler answers ({why}); start one: dask scheduler") from None
-    executor = DaskExecutor(client, Terms.here(folder))
+    executor = DaskExecutor(client, Terms.here(folder), say)
     if not client.nthreads():  # not an error: a cluster may start with none and grow
         start = f"start one with: dask worker {address} --nthreads 1"
-        click.echo(f"--dask {address}: no worker yet; {start}", err=True)
+        say(f"--dask {address}: no worker yet; {start}")
     return executor
 
 

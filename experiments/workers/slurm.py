@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ MEMORY = "2 GiB"
 PATIENCE = 60.0
 
 
-def start(jobs: int, threads: int, folder: Path) -> DaskExecutor:
+def start(jobs: int, threads: int, folder: Path, say: Callable[[str], None]) -> DaskExecutor:
     """Return an executor of Slurm jobs, which are submitted now and cancelled when it is shut down.
 
     The scheduler runs in this process. It listens to the network only where Dask's configuration names certificates,
@@ -34,6 +35,7 @@ def start(jobs: int, threads: int, folder: Path) -> DaskExecutor:
         jobs: How many.
         threads: Cores of each job.
         folder: The study's results, on a file system that the nodes share.
+        say: Told of jobs that are refused.
 
     Raises:
         ValueError: If Slurm's commands are not there, or it would not take such a job.
@@ -60,7 +62,8 @@ def start(jobs: int, threads: int, folder: Path) -> DaskExecutor:
         cluster.close(timeout=TIMEOUT)
         raise
     cluster.adapt(minimum=jobs, maximum=jobs)
-    return DaskExecutor(Client(cluster, timeout=TIMEOUT, set_as_default=False), Terms.here(folder), cluster)
+    client = Client(cluster, timeout=TIMEOUT, set_as_default=False)
+    return DaskExecutor(client, Terms.here(folder), say, cluster=cluster)
 
 
 def _try_out(script: str) -> None:

@@ -45,11 +45,6 @@ CATALOGUES = (
     *("toolkit/remedies", "toolkit/networks", "toolkit/images", "toolkit/initializers", "toolkit/upsamplers"),
 )
 MOST_MODULES = 14
-#: What still turns back: lines of progress, until they come in from the command line.
-TURNS_BACK = {
-    ("experiments/execution/session.py", "experiments/cli/terminal.py"),
-    ("experiments/reporting/publish.py", "experiments/cli/terminal.py"),
-}
 ALL = {**FILES, **BENCHMARKS}
 
 
@@ -95,7 +90,6 @@ def test_rooms_of_a_layer_are_imported_in_their_order(name: str) -> None:
         for importer, found in graph(ALL).items()
         for imported in found
         if importer in floors and imported in floors and floors[imported] < floors[importer]
-        if (importer, imported) not in TURNS_BACK
     }
     assert not wrong
 

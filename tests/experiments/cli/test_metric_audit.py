@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from checkerscope.analysis import metric_audit
 from checkerscope.analysis.distortions import ARTIFACTS, OTHERS
 from checkerscope.experiments.cli.metric_audit import metric_audit as command
-from checkerscope.experiments.reporting import paper
 from checkerscope.experiments.store.records import load_records
+from checkerscope.experiments.study import packaged
 
 
 def made_up(*args: object, **how: object) -> pd.DataFrame:
@@ -30,12 +30,12 @@ def made_up(*args: object, **how: object) -> pd.DataFrame:
 
 def test_it_prints_writes_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metric_audit, "run", made_up)
-    monkeypatch.setattr(paper, "PAPER", tmp_path / "paper")
+    monkeypatch.setattr(packaged, "PAPER", tmp_path / "paper")
     results = tmp_path / "results"
     done = CliRunner().invoke(command, ["--draws", "7", "--results", str(results), "--publish"])
     assert done.exit_code == 0, done.output
     assert "sharp" in done.output
-    assert (tmp_path / "paper" / "figures" / "metric_audit" / "metric_audit.png").is_file()
+    assert (results / "metric_audit" / "report" / "figures" / "metric_audit.png").is_file()
     kept = load_records(results / "metric_audit" / "records").tables["metric_audit"]
     assert kept.loc[kept["distortion"] == "none", "sets"].tolist() == [21, 21]
     published = tmp_path / "paper" / "data" / "metric_audit" / "metric_audit.csv"

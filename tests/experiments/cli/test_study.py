@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from checkerscope.experiments.execution import training
-from checkerscope.experiments.reporting import paper
 from checkerscope.experiments.store.runs import Store
+from checkerscope.experiments.study import packaged
 from checkerscope.experiments.workers import local
 from checkerscope.toolkit import catalog
 
@@ -47,6 +47,10 @@ class BrightCorner(FixedUpsampler):
 
 def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def report(results: Path) -> Path:
+    return results / "tiny" / "report" / "tiny.pdf"
 
 
 def tree(*folders: Path) -> dict[str, bytes]:
@@ -109,7 +113,7 @@ def twice(copy: Path) -> tuple[dict[str, bytes], dict[str, bytes], str]:
 
 
 def everything(copy: Path, name: str) -> dict[str, bytes]:
-    found = tree(copy / name / "tiny" / "runs", copy / name / "tiny" / "records", copy / "paper")
+    found = tree(copy / name / "tiny" / "runs", copy / name / "tiny" / "records", copy / name / "tiny" / "report")
     found = {path: data for path, data in found.items() if not path.endswith("environment.json")}
     return {**found, "pdf": (copy / f"{name}.pdf").read_bytes()}
 
@@ -127,7 +131,7 @@ def test_a_dropped_in_file_reaches_table_figures_and_paper(
     assert "Bright corner" in printed
     assert "Transposed conv k4" in printed
     assert whole["pdf"].startswith(b"%PDF")
-    table = rows(copy / "paper" / "tables" / "tiny" / "main_results.csv")
+    table = rows(copy / "whole" / "tiny" / "report" / "tables" / "main_results.csv")
     assert [row["arm"] for row in table] == ["Bright corner", "Transposed conv k4"]
     assert float(table[0]["flat tone"].split()[0]) > 1e-3
     assert not (PROJECT / "toolkit" / "upsamplers" / "bright_corner.py").exists()
@@ -137,9 +141,9 @@ def test_a_dropped_in_file_reaches_table_figures_and_paper(
 def test_figures_and_tables_are_built(twice: tuple[dict[str, bytes], dict[str, bytes], str]) -> None:
     whole, _, _ = twice
     drawn = ("reconstructions", "radial_spectra", "average_spectra", "overlap_maps", "artifact_by_arm")
-    wanted = [f"figures/tiny/{name}{suffix}" for name in drawn for suffix in (".png", ".pdf")]
-    wanted += [f"tables/tiny/{name}{suffix}" for name in ("main_results", "components") for suffix in (".csv", ".tex")]
-    assert {f"paper/{name}" for name in wanted} <= whole.keys()
+    wanted = [f"figures/{name}{suffix}" for name in drawn for suffix in (".png", ".pdf")]
+    wanted += [f"tables/{name}{suffix}" for name in ("main_results", "every_measure") for suffix in (".csv", ".tex")]
+    assert {f"report/{name}" for name in wanted} <= whole.keys()
 
 
 # in this process
@@ -181,14 +185,14 @@ def test_a_new_measure_is_taken_without_training(
     assert {"border", "tone"} <= metrics
 
 
-def test_the_paper_is_built_from_committed_data_when_results_are_gone(
+def test_the_report_is_built_from_published_records_when_results_are_gone(
     tiny: Path, results: Path, paper_folder: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert checkerscope("collect", tiny, "--publish") == 0
     assert checkerscope("paper", tiny, "--check") == 0
     shutil.rmtree(results)
     assert checkerscope("paper", tiny) == 0
-    assert (paper_folder / "checkerscope.pdf").read_bytes().startswith(b"%PDF")
+    assert report(results).read_bytes().startswith(b"%PDF")
     assert "Transposed conv k4" in capsys.readouterr().out
     values = paper_folder / "data" / "tiny" / "values.csv"
     values.write_bytes(values.read_bytes().replace(b"1", b"2", 1))
@@ -202,7 +206,7 @@ def test_a_changed_number_is_found_by_paper_check(
     from checkerscope.experiments.store.records import load_records, save_records
 
     assert checkerscope("collect", tiny, "--publish") == 0
-    folder = paper.PAPER / "data" / "tiny"
+    folder = packaged.PAPER / "data" / "tiny"
     records = load_records(folder)
     records.values.loc[3, "value"] += 1e-9
     save_records(records, folder)
@@ -219,25 +223,23 @@ def test_an_unfinished_study_is_not_published(
     assert not (paper_folder / "data").exists()
 
 
-def test_a_diverged_run_is_kept_as_such_and_never_averaged(
-    tiny: Path, paper_folder: Path, checkerscope: Command, tmp_path: Path
-) -> None:
+def test_a_diverged_run_is_kept_as_such_and_never_averaged(tiny: Path, checkerscope: Command, tmp_path: Path) -> None:
     options = ("--set", "grid.train.learning_rate=[2e-3, 1e30]", "--set", 'grid.upsampler=["nearest_conv"]')
     assert checkerscope("study", tiny, *options) == 0
     runs = rows(tmp_path / "results" / "tiny" / "records" / "runs.csv")
     assert [row["status"] for row in runs] == ["done", "done", "diverged", "diverged"]
     assert all(row["why"].startswith("loss or weights not finite at step ") for row in runs[2:])
-    table = rows(paper_folder / "tables" / "tiny" / "main_results.csv")
+    table = rows(report(tmp_path / "results").parent / "tables" / "main_results.csv")
     assert [(row["seeds"], row["diverged"]) for row in table] == [("2", "0"), ("0", "2")]
     assert "nan" not in table[0]["PSNR (dB)"]
     assert "inf" not in (tmp_path / "results" / "tiny" / "records" / "values.csv").read_text()
 
 
 def test_a_study_in_which_everything_diverges_still_ends_in_a_paper(
-    tiny: Path, paper_folder: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+    tiny: Path, tmp_path: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert checkerscope("study", tiny, "--set", "train.learning_rate=1e30") == 0
-    assert (paper_folder / "checkerscope.pdf").read_bytes().startswith(b"%PDF")
+    assert report(tmp_path / "results").read_bytes().startswith(b"%PDF")
 
 
 def test_a_failed_run_is_named_and_the_others_go_on(
@@ -285,16 +287,15 @@ def lost() -> dict[str, str]:
 
 
 def test_a_study_whose_workers_are_lost_is_drawn_from_what_there_is_and_names_the_rest(
-    tiny: Path, tmp_path: Path, paper_folder: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch,
+    tiny: Path, tmp_path: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     answering(monkeypatch, lost, seed=1)
-    (paper_folder / "data").mkdir(exist_ok=True)
     assert checkerscope("study", tiny) == 3
     err = capsys.readouterr().err
     assert err.count("WorkerLost: its worker process died (signal 9)") == 4  # as it happens, and at the end
     assert "tiny: 2 done, 2 missing of 4 runs" in err
-    assert (paper_folder / "checkerscope.pdf").is_file()
+    assert report(tmp_path / "results").is_file()
     assert {row["seed"] for row in rows(tmp_path / "results" / "tiny" / "records" / "runs.csv")} == {"0"}
 
 

@@ -18,12 +18,13 @@ from checkerscope.analysis.records import Records
 from checkerscope.analysis.trial import Trial
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.execution import evaluate
-from checkerscope.experiments.reporting import collect, paper
+from checkerscope.experiments.reporting import collect
 from checkerscope.experiments.store import verify
 from checkerscope.experiments.store.manifest import unsealed
 from checkerscope.experiments.store.records import differences, load_records
 from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.store.seals import digest, sealed
+from checkerscope.experiments.study import packaged
 
 Command = Callable[..., int]
 
@@ -133,7 +134,7 @@ def test_a_run_that_ends_while_records_are_taken_is_not_promised(
 def test_committed_numbers_are_compared_as_their_file_gives_them_back(
     tiny: Path, checkerscope: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paper, "PAPER", tmp_path / "paper")
+    monkeypatch.setattr(packaged, "PAPER", tmp_path / "paper")
     options = ("--set", "grid.train.learning_rate=[1e-3,1]", "--set", "grid.seed=[0]", "--set", "train.steps=0")
     assert checkerscope("run", tiny, *options) == checkerscope("measure", tiny, *options) == 0
     assert checkerscope("collect", tiny, *options, "--publish") == 0
@@ -159,18 +160,21 @@ def test_records_that_no_longer_hold_a_table_lose_its_file(study: Path, tiny: Pa
 
 
 def test_the_paper_is_drawn_from_all_runs_and_again_where_somebody_touched_it(
-    study: Path, tiny: Path, paper_folder: Path, checkerscope: Command, capsys: pytest.CaptureFixture[str]
+    study: Path, tiny: Path, checkerscope: Command
 ) -> None:
     assert checkerscope("collect", tiny, "--set", "grid.seed=[0]") == 0
-    (study / "paper.json").write_bytes(sealed({"another": "note"}))
+    (study / "report").mkdir()
+    (study / "report" / "drawn.json").write_bytes(sealed({"another": "note"}))
     assert checkerscope("paper", tiny) == 0
     assert len(load_records(study / "records").runs) == 4
-    table = paper_folder / "tables" / "tiny" / "main_results.csv"
-    before, pdf = table.read_bytes(), (paper_folder / "checkerscope.pdf").read_bytes()
+    table = study / "report" / "tables" / "main_results.csv"
+    before, pdf = table.read_bytes(), (study / "report" / "tiny.pdf").read_bytes()
     table.write_bytes(before.replace(b"1", b"9"))
+    assert any(str(table) in line for line in verify.verify_folder(study)[1])
     assert checkerscope("paper", tiny) == 0
     assert table.read_bytes() == before
-    assert (paper_folder / "checkerscope.pdf").read_bytes() == pdf
+    assert (study / "report" / "tiny.pdf").read_bytes() == pdf
+    assert verify.verify_folder(study)[1] == []
 
 
 def trial() -> Trial:

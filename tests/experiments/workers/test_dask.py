@@ -182,19 +182,20 @@ def test_a_worker_that_is_told_to_stop_saves_its_state(cluster: Cluster, tiny: P
 
 
 def test_without_a_worker_it_says_so_and_waits_and_says_why_one_is_refused(
-    tmp_path: Path, started: list[subprocess.Popen[bytes]], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
     scheduler, address = start_scheduler(tmp_path)
     started.append(scheduler)
-    executor = dask.connect(address, tmp_path)
+    said: list[str] = []
+    executor = dask.connect(address, tmp_path, said.append)
     try:
         start = f"start one with: dask worker {address} --nthreads 1"
-        assert capsys.readouterr().err == f"--dask {address}: no worker yet; {start}\n"
+        assert said == [f"--dask {address}: no worker yet; {start}"]
         future = executor.submit(pow, 2, 3)
         started += [start_worker(tmp_path, address, threads=threads) for threads in (2, 2, 1)]
         assert [worker.wait(timeout=60) for worker in started[1:3]] == [0, 0]
         assert future.result(timeout=60) == 8
-        (line,) = eventually(lambda: capsys.readouterr().err).splitlines()  # two are refused, for one reason
+        (line,) = eventually(lambda: said[1:])  # two are refused, for one reason
         assert line.startswith("refused: worker tcp://127.0.0.1:")
         assert line.endswith(": expected one thread, got 2; start it with --nthreads 1")
     finally:
