@@ -24,7 +24,7 @@ def copied(module: nn.Module, name: str) -> nn.Module:
         name: Subject of the error message.
 
     Raises:
-        ValueError: If it is no module.
+        ValueError: If it is no module, or cannot be copied.
     """
     if not isinstance(module, nn.Module):
         raise checks.mismatch(name, "a torch.nn.Module", type(module).__name__)
@@ -35,7 +35,11 @@ def copied(module: nn.Module, name: str) -> nn.Module:
         for value in vars(part).values()
         if isinstance(value, Tensor) and not value.is_leaf
     ]
-    result = copy.deepcopy(module, {id(value): value.detach().clone() for value in computed})
+    try:
+        result = copy.deepcopy(module, {id(value): value.detach().clone() for value in computed})
+    except Exception as error:  # a lock, a file, a tensor that something else has computed
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise checks.mismatch(name, "a module that can be copied", why) from error
     for part in result.modules():
         if parametrize.is_parametrized(part):
             # a parametrized tensor is a property of a class that torch lets copies share: removing it from one would

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -127,6 +128,40 @@ class Line(nn.Module):
         return y.view(len(y), 3, 4, -1).transpose(2, 3).reshape(len(y), 3, -1)
 
 
+class Halves(nn.Module):
+    """Two shuffles of one convolution, with a bias of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(24, 3, 3, 3)), nn.Parameter(torch.randn(24))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = (F.conv2d(x, self.weight, padding=1) + self.bias.view(1, -1, 1, 1)).chunk(2, 1)
+        return F.pixel_shuffle(first, 2) + F.pixel_shuffle(F.relu(second), 2)
+
+
+class Twice(nn.Module):
+    """One convolution in front of two shuffles, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(F.pixel_shuffle(self.conv(x), 2)), 2)
+
+
+class Flipped(nn.Module):
+    """A transposed convolution whose weight is stored the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 3, 4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv_transpose2d(x, (0.1 * self.weight).flip(2, 3).transpose(0, 1), stride=2, padding=1)
+
+
 class Trimmed(nn.Module):
     """A transposed convolution whose surroundings read its attributes to trim the result, as audio codecs do."""
 
@@ -150,6 +185,48 @@ class Folded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
         return F.fold(self.conv(x).flatten(2), (2 * h, 2 * w), 4, stride=2, padding=1)
+
+
+class Stacked(nn.Module):
+    """One convolution for every phase."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, h, w = x.shape
+        y = torch.stack([conv(x) for conv in self.convs], 2).view(n, 3, 2, 2, h, w)
+        return y.permute(0, 1, 4, 2, 5, 3).reshape(n, 3, 2 * h, 2 * w)
+
+
+class Unpooled(nn.Module):
+    """Values put back where the maxima were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, indices = F.max_pool2d(self.conv(x), 2, return_indices=True)
+        return F.max_unpool2d(y, indices, 2)
+
+
+class Assigned(nn.Module):
+    """A layer, then one convolution for every phase, written to every second place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(3, 3, 4, 2, 1)
+        self.convs = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.up(x)
+        n, c, h, w = x.shape
+        y = x.new_zeros(n, c, 2 * h, 2 * w)
+        for phase, conv in enumerate(self.convs):
+            y[:, :, phase // 2 :: 2, phase % 2 :: 2] = conv(x)
+        return y
 
 
 class Normalized(nn.Module):
@@ -184,6 +261,9 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
     "patches": Patches,
     "modulated": Modulated,
     "one axis": Line,
+    "halves": Halves,
+    "twice": Twice,
+    "flipped": Flipped,
     "trimmed": Trimmed,
     "weight norm by hooks": lambda: hooked(nn.utils.weight_norm),
     "weight norm": lambda: hooked(nn.utils.parametrizations.weight_norm),
@@ -191,7 +271,13 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
     "spectral norm": lambda: hooked(nn.utils.parametrizations.spectral_norm),
 }
 #: No kernel alone can cure these.
-OTHERS: dict[str, Callable[[], nn.Module]] = {"fold": Folded, "normalized": Normalized}
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "fold": Folded,
+    "normalized": Normalized,
+    "stacked": Stacked,
+    "unpooled": Unpooled,
+    "assigned": Assigned,
+}
 
 
 def made(kind: str) -> nn.Module:
@@ -241,6 +327,10 @@ def test_icnr_draws_every_kernel_or_refuses_the_kernel_size(kind: str) -> None:
 @pytest.mark.parametrize("name", ["hold", "smooth", "fir"])
 def test_filters_follow_layers_and_calls(kind: str, name: str) -> None:
     module, x = made(kind), example(kind)
+    if kind == "assigned":
+        with pytest.raises(ValueError, match=rf"{name}: strided assignment .* got an assignment; use places=output"):
+            catalog.load(PACKAGE, name).apply(module)
+        return
     cured = catalog.load(PACKAGE, name).apply(module)
     assert outputs(cured, x).shape == outputs(module, x).shape
     assert audit(cured, x).clean
@@ -374,3 +464,10 @@ def test_sites_come_in_the_order_of_the_calls() -> None:
         ("up", "transposed convolution"),
         ("conv", "sub-pixel shuffle"),
     ]
+
+
+def test_a_module_that_cannot_be_copied_is_refused_in_one_line() -> None:
+    module = made("shuffle")
+    module.lock = threading.Lock()
+    with pytest.raises(ValueError, match=r"equal_gain: expected a module that can be copied, got cannot pickle"):
+        equal_gain.apply(module)

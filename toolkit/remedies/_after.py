@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from checkerscope.toolkit import checks, parametrizations
 from checkerscope.toolkit.remedies import _exchange, _running, _sites
+from checkerscope.toolkit.remedies._calls import ASSIGNMENT
 from checkerscope.toolkit.remedies._layers import AxisFilter, BehindOutput, filter_module
 from checkerscope.toolkit.remedies._site import SUB_PIXEL, Site
 
@@ -49,12 +50,17 @@ def filtered(
     sites = [site for site in _sites.find(cured, example) if site.call is not None or site.parameters()]
     if not sites:
         _sites.learned(cured, name, example)  # says what there is
-    for site in sites if places == "all" else sites[-1:]:
+    partners = {site.partner or site.name: site for site in sites}  # one shuffle may serve several convolutions
+    for site in partners.values() if places == "all" else sites[-1:]:
         cured = _exchange.after(cured, site, _filter(site, name, taps))
     return cured
 
 
 def _filter(site: Site, name: str, taps: Callable[[int], Tensor]) -> nn.Module:
+    if site.kind == ASSIGNMENT:
+        raise checks.mismatch(
+            f"{name}: {site.name}", "a call that returns the map", "an assignment", "use places=output"
+        )
     if site.call is not None:
         return _axis_filter(site.strides, taps)
     if len(set(site.strides)) > 1:

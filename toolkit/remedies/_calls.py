@@ -8,6 +8,8 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
+#: What writes to every second, third, ... place of a map.
+ASSIGNMENT = "strided assignment"
 #: Relative differences up to this are rounding.
 TOLERANCE = 1e-4
 
@@ -44,10 +46,17 @@ class Maker:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What is known of a map: who made it, and the channel of that operator behind each value."""
+    """What is known of a map.
+
+    Attributes:
+        maker: The operator that made it.
+        channel: Channel of that operator behind each value.
+        growth: Product of the factors by which shuffles have enlarged it since.
+    """
 
     maker: Maker
     channel: Tensor
+    growth: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +76,20 @@ class Enlargement:
         operator: "transposed convolution", "shuffle", or the name of an operator without kernel.
         maker: Of a shuffle's input; of a transposed convolution itself.
         strides: Factor per spatial axis.
-        order: Channel of the maker (C_out, prod(strides)) that feeds each phase, for a shuffle.
         place: Of the call.
         output: Shape of the enlarged map.
         is_flat: Whether the phases of the enlarged map are equal in the middle: here, on this input, no grid.
+        order: Channel of the maker (C_out, prod(strides)) that feeds each phase, for a shuffle.
         dilation: Of a transposed convolution.
     """
 
     operator: str
     maker: Maker
     strides: tuple[int, ...]
-    order: Tensor | None
     place: Place
     output: tuple[int, ...]
     is_flat: bool = False
+    order: Tensor | None = None
     dilation: tuple[int, ...] = (1, 1, 1)
 
     @property

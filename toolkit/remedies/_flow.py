@@ -9,8 +9,9 @@ kernel however it is reshaped, scaled or normalized before use.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -21,12 +22,14 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from checkerscope.toolkit.remedies._calls import Content, Enlargement, Maker, Origin, Place, is_flat, period
+from checkerscope.toolkit.remedies._calls import ASSIGNMENT, Content, Enlargement, Maker, Origin, Place, is_flat, period
 from checkerscope.toolkit.remedies._moving import JOINING, MOVING, channels, done, spread
 
 PRODUCTS = ("mm", "bmm", "addmm", "baddbmm")
 #: They enlarge and have no kernel; the position of their stride among the arguments, None where shapes tell.
 KERNELLESS = {"col2im": 5, "max_unpool2d": None, "max_unpool3d": None}
+#: Added to the channels of the second, third, ... of several operators that are joined, so that they stay apart.
+OFFSET = 2**32
 
 
 @dataclass
@@ -47,11 +50,12 @@ class Flow(TorchDispatchMode):
     def __init__(self, model: nn.Module, opaque: tuple[type[nn.Module], ...] = ()) -> None:
         super().__init__()
         self._model, self._opaque = model, opaque
-        self._found: dict[Maker | str, Enlargement | str] = {}
+        self._found: dict[Any, Enlargement | str] = {}
         self._frames: list[_Frame] = [_Frame("", model)]
         self._function = "", 0
         self._origins: Any = WeakTensorKeyDictionary()
         self._contents: Any = WeakTensorKeyDictionary()
+        self._parts: Any = WeakTensorKeyDictionary()
 
     @property
     def found(self) -> list[Enlargement | str]:
@@ -119,7 +123,9 @@ class Flow(TorchDispatchMode):
         if any(isinstance(frame.module, self._opaque) for frame in self._frames):
             return result
         name = func.overloadpacket.__name__
-        if name in MOVING:
+        if name == "copy_" and args[0] in self._parts:
+            self._assigned(args[0])
+        elif name in MOVING:
             self._moved(func, name, args, kwargs or {}, result)
         elif name == "convolution":
             self._convolved(args, result)
@@ -151,16 +157,25 @@ class Flow(TorchDispatchMode):
             indices = done(func, name, origins[0].index, args, kwargs, results)
             for out, index in zip(results, indices, strict=True):
                 self._origins[out] = replace(origins[0], index=index)
+        if name == "slice" and len(args) > 4 and args[4] > 1:
+            whole, steps = self._parts.get(args[0], (args[0], {}))
+            self._parts[result] = whole, {**steps, args[1]: args[4]}
         known = [content for content in contents if content is not None]
         if not known or len(known) < len(contents):
             return
-        maker = known[0].maker
-        if any(content.maker is not maker for content in known):
-            maker = Maker("several operators", self._frames[-1].path)
-        before: Any = [c.channel for c in known] if name in JOINING else known[0].channel
-        for out, channel in zip(results, done(func, name, before, args, kwargs, results), strict=True):
-            self._keep(out, Content(maker, channel))
-            self._shuffled(out, Content(maker, channel))
+        before = self._joined(known) if name in JOINING else known[0]
+        moved: Any = before.channel
+        if name in JOINING:
+            moved = [
+                content.channel + i * OFFSET * (before.maker is not content.maker) for i, content in enumerate(known)
+            ]
+        for out, channel in zip(results, done(func, name, moved, args, kwargs, results), strict=True):
+            self._keep(out, self._shuffled(out, replace(before, channel=channel)))
+
+    def _joined(self, known: Sequence[Content]) -> Content:
+        if all(content.maker is known[0].maker for content in known):
+            return known[0]
+        return replace(known[0], maker=Maker("several operators", self._frames[-1].path))
 
     def _convolved(self, args: Any, result: Tensor) -> None:
         weight, bias, stride, transposed, groups = args[1], args[2], args[3], args[6], args[8]
@@ -170,9 +185,8 @@ class Flow(TorchDispatchMode):
         self._keep(result, Content(maker, channels(result, 1)))
         if transposed and max(stride) > 1:
             strides = tuple(stride) * (weight.dim() - 2 if len(stride) == 1 else 1)
-            self._enlarged("transposed convolution", maker, strides, None, result)
             dilation = tuple(args[5]) * (weight.dim() - 2 if len(args[5]) == 1 else 1)
-            self._found[maker] = replace(self._found[maker], dilation=dilation)  # type: ignore[type-var]
+            self._enlarged("transposed convolution", maker, strides, result, dilation=dilation)
 
     def _multiplied(self, name: str, args: Any, result: Tensor) -> None:
         first, second = args[-2:] if name in ("mm", "bmm") else args[1:3]
@@ -207,7 +221,7 @@ class Flow(TorchDispatchMode):
             if is_known and (not added or name in ("add", "add_", "sub", "sub_")):
                 biases = tuple(replace(o, index=spread(o.index, result)) for o in added)
                 maker = replace(first.maker, biases=first.maker.biases + biases) if biases else first.maker
-                return self._keep(result, Content(maker, first.channel))
+                return self._keep(result, replace(first, maker=maker))
             return self._made(name, args, result)
         origin = max((o for o in origins if o is not None), key=lambda o: o.index.numel(), default=None)
         if origin is not None:
@@ -234,28 +248,40 @@ class Flow(TorchDispatchMode):
         sides = zip(out.shape[2:], args[0].shape[2:], strict=False)
         strides = tuple(args[position]) if position is not None else tuple(o // n for o, n in sides)
         if max(strides) > 1:
-            self._enlarged(name, maker, strides, None, out)
+            self._enlarged(name, maker, strides, out)
 
     # what enlarges
 
-    def _shuffled(self, out: Any, content: Content) -> None:
-        """Find channels that alternate along the axes of a map."""
-        if not isinstance(out, Tensor) or not 3 <= out.dim() <= 5:
-            return
+    def _shuffled(self, out: Any, content: Content) -> Content:
+        """Find channels that alternate along the axes of a map, more than they did before."""
+        if not isinstance(out, Tensor) or not 3 <= out.dim() <= 5 or out.shape != content.channel.shape:
+            return content
         channel = content.channel[0]
         strides = tuple(period(channel, axis) for axis in range(1, channel.dim()))
-        if max(strides) == 1 or any(2 * s > n for s, n in zip(strides, channel.shape[1:], strict=True) if s > 1):
-            return
+        growth = prod(strides)
+        if growth <= content.growth or any(2 * s > n for s, n in zip(strides, channel.shape[1:], strict=True) if s > 1):
+            return content
         cell = channel[(slice(None), *(slice(s) for s in strides))].flatten(1)
-        if len(cell.unique()) == cell.numel():
-            self._enlarged("shuffle", content.maker, strides, cell, out)
+        if len(cell.unique()) < cell.numel():
+            return content
+        key = content.maker, frozenset(cell.flatten().tolist())  # the second step of a shuffle replaces the first
+        self._enlarged("shuffle", content.maker, strides, out, key=key, order=cell)
+        return replace(content, growth=growth)
+
+    def _assigned(self, part: Tensor) -> None:
+        """Find values that are written to every second, third, ... place of a map."""
+        whole, steps = self._parts[part]
+        strides = tuple(steps.get(axis, 1) for axis in range(2, whole.dim()))
+        if 3 <= whole.dim() <= 5 and max(strides) > 1:
+            maker = Maker("copy_", self._frames[-1].path)
+            self._enlarged(ASSIGNMENT, maker, strides, whole, key=(ASSIGNMENT, id(whole)))
 
     def _enlarged(
-        self, operator: str, maker: Maker, strides: tuple[int, ...], order: Tensor | None, out: Tensor
+        self, operator: str, maker: Maker, strides: tuple[int, ...], out: Tensor, *, key: Any = None, **known: Any
     ) -> None:
         place = Place(self._frames[-1].path, *self._function)
-        flat = is_flat(out, strides)
-        self._found[maker] = Enlargement(operator, maker, strides, order, place, tuple(out.shape), flat)
+        found = Enlargement(operator, maker, strides, place, tuple(out.shape), is_flat(out, strides), **known)
+        self._found[maker if key is None else key] = found
 
 
 class _Functions(TorchFunctionMode):

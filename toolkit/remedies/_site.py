@@ -88,7 +88,8 @@ class Site:
         if self.call is None:
             return self.path or self.kind
         place = self.call.place
-        return f"{self.kind} by {place.function} in {place.path or 'forward'}"
+        number = f" {place.ordinal + 1}" if place.ordinal else ""
+        return f"{self.kind} by {place.function}{number} in {place.path or 'forward'}"
 
     def parameters(self) -> list[Parameter]:
         """Return the learned kernels that enlarge; none where the gains are equal whatever they are."""

@@ -61,9 +61,8 @@ def _followed(model: nn.Module, example: Any) -> list[Enlargement | str]:
 def _identity(site: Site) -> Any:
     if site.call is None:
         return site.path
-    kernel = site.call.maker.kernel
     place = site.call.place
-    return (place.path, place.function, place.ordinal) if kernel is None else (id(kernel.owner), kernel.name)
+    return place.path, place.function, place.ordinal
 
 
 def _of_call(model: nn.Module, found: Enlargement, paths: dict[int, str]) -> Site | None:
@@ -175,6 +174,12 @@ def own_kinds(module: nn.Module) -> list[str]:
     return [site.kind for site in find(module) if site.is_ours and site.parameters()]
 
 
+def _kernels_of(site: Site) -> Any:
+    """Return what tells kernels apart: one that is used in several places is one."""
+    extent = ((p, p.elements.long()) for p in site.parameters())
+    return tuple((id(p.owner), p.name, e.numel(), int(e.min()), int(e.max()), int(e.sum())) for p, e in extent)
+
+
 def learned(model: nn.Module, name: str, example: Any = None) -> list[Site]:
     """Return the sites with a kernel whose phase gains can differ.
 
@@ -183,7 +188,7 @@ def learned(model: nn.Module, name: str, example: Any = None) -> list[Site]:
             some enlargements and not all leaves a grid, often a stronger one.
     """
     sites = find(model, example)
-    curable = [site for site in sites if site.parameters()]
+    curable = list({_kernels_of(site): site for site in reversed(sites) if site.parameters()}.values())[::-1]
     others = [site.name for site in sites if site.call is not None and not site.parameters()]
     if others:
         expected = "a parameter that is the kernel of every enlargement"
