@@ -13,9 +13,11 @@ any level, and tells no kind from another.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,16 +26,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from checkerscope.analysis import distortions, spectra
-from checkerscope.analysis.measures import (
-    average_spectrum,
-    checkerboard_energy,
-    content_tone,
-    cyclic_coherence,
-    dct_spectrum,
-    phase_variance,
-    radial_spectrum,
-    tone,
-)
 from checkerscope.analysis.statistics import periodicity_test
 from checkerscope.toolkit import catalog, checks
 
@@ -45,7 +37,6 @@ PERIOD = 4
 LEVELS = tuple(range(-70, 1, 5))
 NOMINAL = 0.05
 DETECTED = 0.9
-PUBLISHED = "checkerscope.analysis.measures.published"
 COLUMNS = ("measure", "origin", "distortion", "level_db", "sets", "flagged")
 
 
@@ -67,45 +58,36 @@ class Candidate:
 
 
 def candidates(period: int = PERIOD) -> list[Candidate]:
-    """Return our image measures and every published one, in the order of figures and tables."""
-    ours: dict[str, Respond] = {
-        "checkerboard_energy": partial(checkerboard_energy.checkerboard_energy, period=period),
-        "tone": partial(tone.tone, period=period),
-        "phase_variance": partial(phase_variance.phase_variance, period=period),
-        "cyclic_coherence": partial(cyclic_coherence.cyclic_coherence, period=period),
-        "content_tone": partial(content_tone.content_tone, period=period),
-        "radial_spectrum": lambda images: _decibel(radial_spectrum.radial_spectrum(images)),
-        "average_spectrum": lambda images: _decibel(average_spectrum.average_spectrum(images)),
-        "dct_spectrum": lambda images: _decibel(dct_spectrum.dct_spectrum(images)),
-    }
-    test = Candidate("periodicity_test", "ours", lambda images: periodicity_test(images, period).p_value, decides=True)
-    return [
-        test,
-        *(Candidate(name, "ours", respond) for name, respond in ours.items()),
-        *(Candidate(name, "published", _reading(name)) for name in catalog.names(PUBLISHED)),
-    ]
+    """Return the grid test, the measures that declare `AUDIT`, and every published one, each kind in order of names.
 
-
-def _reading(name: str) -> Respond:
-    """Return what is read off a published measure: its authors' plot or number, for a set of images.
-
-    By default the function of the file's name, averaged over the images that it is defined for where it has one row
-    per image.
+    `AUDIT` is a literal of a measure's file: `power` says whether it gives linear power, of which the logarithm is
+    judged, and `function` names what reads a set of images, if it is not the function of the file's name. A function
+    that takes a `period` is given it; what has one row per image is averaged over the images that it is defined for.
     """
-    module = catalog.load(PUBLISHED, name)
-    if name == "npr":  # the map itself is a network's input
-        return module.npr_energy
-    if name == "schwarz_spectrum":  # plotted logarithmically
-        return lambda images: _decibel(module.schwarz_spectrum(images).mean(0))
-    if name == "stylegan3_spectrum":
-        return lambda images: _decibel(torch.cat(module.slices(module.stylegan3_spectrum(images))))
+    test = Candidate("periodicity_test", "ours", lambda images: periodicity_test(images, period).p_value, decides=True)
+    declared = [one for one in catalog.describe("checkerscope.analysis.measures") if "audit" in one.flags]
+    published = catalog.describe("checkerscope.analysis.measures.published")
+    loaded = [(one, "ours", catalog.load("checkerscope.analysis.measures", one.name)) for one in declared]
+    loaded.sort(key=lambda entry: entry[0].flags["audit"]["power"])  # numbers before spectra
+    loaded += [(o, "published", catalog.load("checkerscope.analysis.measures.published", o.name)) for o in published]
+    return [test, *(Candidate(one.name, origin, _reading(one, module, period)) for one, origin, module in loaded)]
 
-    def mean(images: Tensor) -> Tensor:
-        found: Tensor = getattr(module, name)(images)
-        # a profile of an image without contrast is undefined, and its authors' average would be too
-        return found.nanmean(0) if found.dim() == 2 and len(found) == len(images) else found
 
-    return mean
+def _reading(component: catalog.Component, module: Any, period: int) -> Respond:
+    """Return what is read off a measure for a set of images: what its `AUDIT` says."""
+    declared: dict[str, Any] = component.flags.get("audit", {})
+    function = getattr(module, declared.get("function", component.name))
+    if "period" in inspect.signature(function).parameters:
+        function = partial(function, period=period)
+
+    def read(images: Tensor) -> Tensor | float:
+        found = function(images)
+        if isinstance(found, Tensor) and found.dim() == 2 and len(found) == len(images):
+            # a profile of an image without contrast is undefined, and its authors' average would be too
+            found = found.nanmean(0)
+        return _decibel(found) if declared.get("power") else found
+
+    return read
 
 
 def _decibel(power: Tensor) -> Tensor:
@@ -149,7 +131,7 @@ def run(
         others: Photographs for the false-positive rate, best of other scenes; the second half of `images` if not given.
         design: What is injected; `Design()` by default.
         measures: `candidates()` by default.
-        report: Told what comes next.
+        report: Called with the name of what comes next.
 
     Returns:
         Columns `measure`, `origin`, `distortion` ("none" for the false-positive rate), `level_db` (NaN for "none"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from checkerscope.analysis.figures import _style
 from checkerscope.analysis.records import Records
-from checkerscope.analysis.statistics import interval
+from checkerscope.analysis.tables import main_results
 
 LABEL = "Artifacts by upsampler and initialization"
 CAPTION = (
@@ -30,9 +31,12 @@ def draw(records: Records) -> Figure:
     arms = records.arms
     fig = _style.figure(_style.PAGE, 0.75 + 0.26 * len(arms))
     axes = fig.subplots(1, 2, sharey=True)
+    table = main_results.numbers(records).set_index("arm")
     for ax, metric, title in zip(axes, NEEDS, TITLES, strict=True):
         for when, filled in (("start", False), ("end", True)):
-            _panel(ax, records, metric, when=when, filled=filled)
+            column = next(name for name, (*how, _) in main_results.COLUMNS.items() if how == [metric, when])
+            means = table[[column, f"{column} low", f"{column} high"]].set_axis(["mean", "low", "high"], axis=1)
+            _panel(ax, records, (metric, when), means, filled=filled)
         ax.set_xscale("symlog", linthresh=LINEAR_BELOW, linscale=0.4)
         ax.axvline(LINEAR_BELOW, color="0.6", linewidth=0.6, linestyle=":")
         ax.set_xlim(left=-LINEAR_BELOW / 5)
@@ -47,7 +51,9 @@ def draw(records: Records) -> Figure:
     return fig
 
 
-def _panel(ax: Axes, records: Records, metric: str, *, when: str, filled: bool) -> None:
+def _panel(ax: Axes, records: Records, which: tuple[str, str], means: pd.DataFrame, *, filled: bool) -> None:
+    """Draw the seeds of every arm as dots, and the main table's mean and interval."""
+    metric, when = which
     table = records.metric(metric, step=when)
     looks = _style.looks(records.arms)
     for row, arm in enumerate(records.arms):
@@ -56,7 +62,7 @@ def _panel(ax: Axes, records: Records, metric: str, *, when: str, filled: bool) 
             continue
         color, at = looks[arm]["color"], row + (0.16 if filled else -0.16)
         ax.plot(values, [at] * len(values), ".", color=color, alpha=0.45, markersize=3, zorder=2)
-        mean = interval(values)
-        ax.plot([max(mean.low, 0), mean.high], [at, at], color=color, linewidth=1, zorder=3)
+        mean, low, high = (float(value) for value in means.loc[arm].to_numpy())
+        ax.plot([max(low, 0), high], [at, at], color=color, linewidth=1, zorder=3)
         face = color if filled else "white"
-        ax.plot(mean.mean, at, looks[arm]["marker"], color=color, markerfacecolor=face, markersize=4.5, zorder=4)
+        ax.plot(mean, at, looks[arm]["marker"], color=color, markerfacecolor=face, markersize=4.5, zorder=4)

@@ -23,6 +23,8 @@ UNITS = {
     "average_spectrum.reconstruction": "squared image units",
     "average_spectrum.residual": "squared image units",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": True}
 
 
 def average_spectrum(images: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ UNITS = {
     "checkerboard_energy.target": "fraction of variance",
     "checkerboard_energy.excess": "fraction of variance",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": False}
 
 
 def checkerboard_power(images: Tensor, period: Period) -> float:

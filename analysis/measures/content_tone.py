@@ -25,6 +25,8 @@ UNITS = {
     "content_tone.reconstruction_rms": "image units",
     "content_tone.target_rms": "image units",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": False}
 
 #: Side of the Hann-windowed tile in which an amplitude counts as local.
 PERIODS = 8

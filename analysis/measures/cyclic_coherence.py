@@ -31,6 +31,8 @@ UNITS = {
     "cyclic_coherence.residual": "fraction of power",
     "cyclic_coherence.residual_db": "dB to the baseband",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": False}
 
 
 def cyclic_coherence(images: Tensor, period: Period, *, base: Tensor | None = None) -> float:

@@ -25,6 +25,8 @@ UNITS = {
     "dct_spectrum.reconstruction": "squared image units",
     "dct_spectrum.residual": "squared image units",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": True}
 
 
 def dct(images: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ UNITS = {
     "phase_variance.target": "fraction of power",
     "phase_variance.last_layer": "fraction of power",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": False}
 
 # Of images relative to their root mean square: a residual that is a fixed grid has nothing else left.
 _ROUNDING = 1e-6

@@ -23,6 +23,8 @@ UNITS = {
     "radial_spectrum.reconstruction": "squared image units",
     "radial_spectrum.residual": "squared image units",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": True}
 
 
 def radial_spectrum(images: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ UNITS = {
     "tone.residual_rms": "image units",
     "tone.residual_rms_unbiased": "image units",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": False}
 
 #: Grey levels of the flat images, inside the training range.
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)

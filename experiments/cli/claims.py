@@ -13,7 +13,7 @@ import click
 from checkerscope.experiments.cli.options import as_json, results_folder
 
 if TYPE_CHECKING:
-    from checkerscope.experiments.verdicts.judging import Docket
+    from checkerscope.experiments.verdicts.judging import VerdictStore
 
 BUDGETS = ("smoke", "full")
 #: Named claims are shown in full up to this number; beyond it, and without names, as a table.
@@ -63,23 +63,23 @@ def claims(
     """
     from checkerscope.experiments.verdicts import published
     from checkerscope.experiments.verdicts.contract import PACKAGE
-    from checkerscope.experiments.verdicts.judging import Docket
+    from checkerscope.experiments.verdicts.judging import VerdictStore
     from checkerscope.toolkit import catalog
 
     for name in names:
         catalog.find(PACKAGE, name)
     chosen = list(dict.fromkeys(names)) or list(catalog.names(PACKAGE))
-    docket = Docket.open(results, budget, again=again)
+    verdicts = VerdictStore.open(results, budget, again=again)
     if (publish or check) and budget != "full":
         raise click.UsageError("--publish and --check need --budget full: smoke verdicts rest on few seeds")
-    pending = docket.pending(chosen)
+    pending = verdicts.pending(chosen)
     if pending:
-        _judge(docket, pending, total=len(chosen), workers=workers)
-    if publish and not docket.failures:
-        published.publish(docket, chosen)
-    bodies = docket.bodies([name for name in chosen if not _raised(docket, name)])
-    _show(bodies, docket.failures, as_json=as_json, in_full=0 < len(names) <= IN_FULL)
-    if docket.failures:
+        _judge(verdicts, pending, total=len(chosen), workers=workers)
+    if publish and not verdicts.failures:
+        published.publish(verdicts, chosen)
+    bodies = verdicts.bodies([name for name in chosen if not _raised(verdicts, name)])
+    _show(bodies, verdicts.failures, as_json=as_json, in_full=0 < len(names) <= IN_FULL)
+    if verdicts.failures:
         return 1
     return _compare(bodies) if check else 0
 
@@ -99,11 +99,11 @@ def _compare(bodies: list[dict[str, Any]]) -> int:
     return 4 if lines else 0
 
 
-def _raised(docket: Docket, name: str) -> bool:
-    return any(line.startswith(f"{name}: ") for line in docket.failures)
+def _raised(verdicts: VerdictStore, name: str) -> bool:
+    return any(line.startswith(f"{name}: ") for line in verdicts.failures)
 
 
-def _judge(docket: Docket, pending: list[str], *, total: int, workers: int | None) -> None:
+def _judge(verdicts: VerdictStore, pending: list[str], *, total: int, workers: int | None) -> None:
     """Judge in worker processes, with one bar on standard error."""
     from checkerscope.experiments.cli.terminal import Screen
     from checkerscope.experiments.workers import local
@@ -112,14 +112,14 @@ def _judge(docket: Docket, pending: list[str], *, total: int, workers: int | Non
     tally: Counter[str] = Counter()
     executor = local.InlineExecutor() if workers == 0 else local.local(count, "cpu")
     window = 1 if workers == 0 else 2 * count  # in this process a verdict is kept before the next claim begins
-    verb, done = f"judging ({docket.budget})", total - len(pending)
+    verb, done = f"judging ({verdicts.budget})", total - len(pending)
     with Screen().bar(verb, total=total, done=done, unit="claims") as bar:
 
         def judged(name: str, verdict: str) -> None:
             tally[verdict] += 1
             bar.advance(", ".join(f"{n} {word}" for word, n in sorted(tally.items())))
 
-        docket.judge(pending, executor, window=window, done=judged)
+        verdicts.judge(pending, executor, window=window, done=judged)
     executor.shutdown()
 
 
@@ -161,10 +161,10 @@ def _full(body: dict[str, Any]) -> str:
     return "\n".join(fit(line) for line in lines)
 
 
-def _paragraphs(told: dict[str, str]) -> list[str]:
-    """Return what there is to tell, each folded to the terminal."""
+def _paragraphs(texts: dict[str, str]) -> list[str]:
+    """Return every text that is not empty, each folded to the terminal."""
     width = shutil.get_terminal_size().columns
-    return [textwrap.fill(f"{word}: {text}", width, subsequent_indent="  ") for word, text in told.items() if text]
+    return [textwrap.fill(f"{word}: {text}", width, subsequent_indent="  ") for word, text in texts.items() if text]
 
 
 def _number(number: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ BESIDE = ("time", "python", "torch", "processor", "cpu_capability")
 
 
 @dataclass
-class Docket:
+class VerdictStore:
     """The verdicts of one budget in a results folder."""
 
     folder: Path
@@ -41,8 +41,8 @@ class Docket:
     failures: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, results: Path, budget: str, *, again: bool = False) -> Docket:
-        """Return the docket of `results/claims/<budget>`."""
+    def open(cls, results: Path, budget: str, *, again: bool = False) -> VerdictStore:
+        """Return the verdicts of `results/claims/<budget>`."""
         return cls(results / "claims" / budget, budget, again)
 
     def pending(self, names: Sequence[str]) -> list[str]:
@@ -71,7 +71,7 @@ class Docket:
             names: Claims.
             executor: Where the checks run.
             window: How many are in flight.
-            done: Told each claim's name and its verdict, or "raised".
+            done: Called with each claim's name and its verdict, or "raised".
         """
 
         def finish(name: str, result: dict[str, Any]) -> None:
@@ -132,8 +132,8 @@ def describe(name: str) -> dict[str, str]:
         raise ValueError(f"{component.path.name}: {reason}")
     if flags["kind"] == "landmark" and not (flags["their_setting"] and flags["our_setting"]):
         raise ValueError(f"{component.path.name}: expected THEIR_SETTING and OUR_SETTING, the source's and this one's")
-    told = {key: flags[key] for key in ("kind", "statement", "their_setting", "our_setting")}
-    return {"name": name, "label": component.label, "source": component.source, **told}
+    said = {key: flags[key] for key in ("kind", "statement", "their_setting", "our_setting")}
+    return {"name": name, "label": component.label, "source": component.source, **said}
 
 
 def stamp(name: str) -> dict[str, str]:

@@ -67,10 +67,10 @@ def _setting(environment: Mapping[str, Any]) -> str:
     if not environment:
         return ""
     minutes = sum(entry["seconds"] for entry in environment.values()) / 60
-    told = {key: sorted({entry[key] for entry in environment.values()}) for key in ("torch", "processor")}
+    seen = {key: sorted({entry[key] for entry in environment.values()}) for key in ("torch", "processor")}
     return (
         "`checkerscope claims --budget full` judged them in"
-        f" {minutes:.0f} core-minutes of {', '.join(told['processor'])} with torch {', '.join(told['torch'])}, one"
+        f" {minutes:.0f} core-minutes of {', '.join(seen['processor'])} with torch {', '.join(seen['torch'])}, one"
         " thread per process. n counts seeds or cases. The tables behind this page are"
         " [verdicts.csv](../paper/data/claims/verdicts.csv) and [measured.csv](../paper/data/claims/measured.csv).\n"
     )

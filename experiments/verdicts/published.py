@@ -21,7 +21,7 @@ from checkerscope.experiments.store.seals import to_json
 from checkerscope.experiments.study import source_code
 from checkerscope.experiments.verdicts import page as claims_page
 from checkerscope.experiments.verdicts.contract import KINDS, PACKAGE
-from checkerscope.experiments.verdicts.judging import ENVIRONMENT, Docket, read_environment
+from checkerscope.experiments.verdicts.judging import ENVIRONMENT, VerdictStore, read_environment
 from checkerscope.toolkit import catalog
 
 STUDY = "claims"
@@ -66,20 +66,20 @@ def load(folder: Path = PUBLISHED) -> Records | None:
     )
 
 
-def publish(docket: Docket, names: Sequence[str], folder: Path = PUBLISHED, page: Path = PAGE) -> list[Path]:
+def publish(verdicts: VerdictStore, names: Sequence[str], folder: Path = PUBLISHED, page: Path = PAGE) -> list[Path]:
     """Write the verdicts of `names` into the committed folder, beside those of other claims that still exist.
 
     Raises:
         ValueError: If one of them has no verdict of the present code, or the budget is not the full one.
     """
-    if docket.budget != "full":
-        raise ValueError(f"--publish: expected --budget full, got {docket.budget}; smoke verdicts rest on few seeds")
-    missing = [name for name in names if docket.load(name) is None]
+    if verdicts.budget != "full":
+        raise ValueError(f"--publish: expected --budget full, got {verdicts.budget}; smoke verdicts rest on few seeds")
+    missing = [name for name in names if verdicts.load(name) is None]
     if missing:
         raise ValueError(f"--publish: expected a verdict of every claim, got none of {', '.join(missing)}")
-    merged = _merge(load(folder), records(docket.bodies(names)))
+    merged = _merge(load(folder), records(verdicts.bodies(names)))
     kept = set(merged.tables["verdicts"]["claim"])
-    beside = {**read_environment(folder / ENVIRONMENT), **docket.environment()}
+    beside = {**read_environment(folder / ENVIRONMENT), **verdicts.environment()}
     beside = {name: entry for name, entry in beside.items() if name in kept}
     publishing.publish(merged, {ENVIRONMENT: to_json(beside)}, folder=folder)
     disk.write(page, claims_page.render(merged, beside).encode())

@@ -218,7 +218,7 @@ SAMPLES = {
     "path.open()": False,
     "os.open(path, os.O_WRONLY | os.O_CREAT)": True,
     "os.open(path, os.O_RDONLY)": False,
-    "Docket.open(results, budget)": False,
+    "VerdictStore.open(results, budget)": False,
     "Image.open(path)": False,
 }
 

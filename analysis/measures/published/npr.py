@@ -23,6 +23,8 @@ UNITS = {
     "npr.target": "fraction of variance",
     "npr.reconstruction": "fraction of variance",
 }
+#: How the metric audit reads it: the map itself is a network's input.
+AUDIT = {"function": "npr_energy", "power": False}
 
 
 def npr(images: Tensor) -> Tensor:

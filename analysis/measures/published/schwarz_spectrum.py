@@ -26,6 +26,8 @@ UNITS = {
     "schwarz_spectrum.target": "squared sum over pixels, images in [-1, 1]",
     "schwarz_spectrum.reconstruction": "squared sum over pixels, images in [-1, 1]",
 }
+#: How the metric audit reads it.
+AUDIT = {"power": True}
 
 
 def schwarz_spectrum(images: Tensor) -> Tensor:

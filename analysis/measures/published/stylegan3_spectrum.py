@@ -28,6 +28,8 @@ UNITS = {
     "stylegan3_spectrum.reconstruction_slice_0": "power, whitened",
     "stylegan3_spectrum.reconstruction_slice_45": "power, whitened",
 }
+#: How the metric audit reads it: as its authors plot it.
+AUDIT = {"function": "plotted_slices", "power": True}
 
 
 def stylegan3_spectrum(
@@ -73,6 +75,11 @@ def slices(spectrum: Tensor) -> tuple[Tensor, Tensor]:
     """Return the 0 and 45 degree slices, from zero frequency to 1/2 of the axis, each (n // 2 + 1,)."""
     k = torch.arange(len(spectrum) // 2 + 1)
     return spectrum[0, k], spectrum[k, k]
+
+
+def plotted_slices(images: Tensor) -> Tensor:
+    """Return both slices of the average spectrum, one behind the other."""
+    return torch.cat(slices(stylegan3_spectrum(images)))
 
 
 def measure(trial: Trial) -> dict[str, NDArray[np.float64]]:

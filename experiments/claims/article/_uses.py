@@ -7,7 +7,7 @@ scene is the class that covers most of it), photographs the autoencoder.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from checkerscope.analysis.cost import inference_cost
 from checkerscope.analysis.measures.segmentation import segmentation
-from checkerscope.analysis.measures.tone import tone
+from checkerscope.analysis.measures.tone import LEVELS, tone
 from checkerscope.experiments.claims import _autoencoder
 from checkerscope.experiments.claims._autoencoder import Arm, transposed
 from checkerscope.experiments.claims._compare import above, difference
@@ -184,10 +184,16 @@ def roc_area(scores: Tensor, positive: Tensor) -> float:
 def _flat_tone(model: Any) -> float:
     """Return the grid in maps of constant images, RMS over levels, in logits."""
     maps = model.maps if isinstance(model, ActivationMaps) else model
-    flat = torch.tensor((0.1, 0.3, 0.5, 0.7, 0.9)).reshape(-1, 1, 1, 1).expand(-1, 3, 80, 80)
+    return flat_tone(maps, PERIOD, side=80, inner=16)
+
+
+def flat_tone(network: Callable[[Tensor], Tensor], period: int, *, side: int, inner: int) -> float:
+    """Return the RMS over levels of the grid that a network makes of constant images, in the middle `inner` pixels."""
+    flat = torch.tensor(LEVELS).reshape(-1, 1, 1, 1).expand(-1, 3, side, side)
+    middle = slice((side - inner) // 2, (side + inner) // 2)
     with torch.no_grad():
-        inside = maps(flat)[..., 32:48, 32:48]
-    return root_mean_square([tone(image[None], PERIOD) for image in inside])
+        inside = network(flat)[..., middle, middle]
+    return root_mean_square([tone(image[None], period) for image in inside])
 
 
 def root_mean_square(values: Sequence[float]) -> float:

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkerscope.analysis.cost import inference_cost
-from checkerscope.analysis.measures.tone import tone
 from checkerscope.experiments.claims._autoencoder import Arm, transposed
 from checkerscope.experiments.claims._compare import above, difference
 from checkerscope.experiments.claims.article._cost import saved_bytes
-from checkerscope.experiments.claims.article._uses import CLASSES, WIDTH, factory, mean_iou, root_mean_square, scenes
+from checkerscope.experiments.claims.article._uses import CLASSES, WIDTH, factory, flat_tone, mean_iou, scenes
 from checkerscope.experiments.verdicts.contract import Number, Verdict, exact, judge, over, pick, seeded
 from checkerscope.toolkit.networks.unet import UNet
 from checkerscope.toolkit.training import loop
@@ -57,7 +56,7 @@ def check(budget: str) -> Verdict:
         models = [_trained(name, seed, steps) for seed in range(seeds)]
         quality[name] = [_iou(model) for model in models]
         numbers[f"iou_{name}"] = over(quality[name], "fraction")
-        numbers[f"flat_tone_{name}"] = over([_flat_tone(model) for model in models], "logits")
+        numbers[f"flat_tone_{name}"] = over([flat_tone(model, 8, side=160, inner=32) for model in models], "logits")
         numbers |= {f"{cost}_{name}": number for cost, number in _costs(name).items()}
     kept = difference(quality["as_advised"], quality["full_size"], "intersection over union")
     other = difference(quality["advised_with_nearest_conv"], quality["as_advised"], "intersection over union")
@@ -101,13 +100,6 @@ def _iou(model: Shrunk) -> float:
     images, classes = _scenes("test", 64)
     with torch.no_grad():
         return mean_iou(model(images), classes)
-
-
-def _flat_tone(model: Shrunk) -> float:
-    flat = torch.tensor((0.1, 0.3, 0.5, 0.7, 0.9)).reshape(-1, 1, 1, 1).expand(-1, 3, 160, 160)
-    with torch.no_grad():
-        inside = model(flat)[..., 64:96, 64:96]
-    return root_mean_square([tone(image[None], 8) for image in inside])
 
 
 def _costs(name: str) -> dict[str, Number]:

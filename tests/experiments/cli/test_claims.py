@@ -47,7 +47,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package
     monkeypatch.setattr(source_code, "code_of", lambda *modules: (folder / modules[0].rpartition(".")[2]).as_posix())
     publish = published.publish
     data, page = tmp_path / "data", tmp_path / "claims.md"
-    monkeypatch.setattr(published, "publish", lambda docket, names: publish(docket, names, data, page))
+    monkeypatch.setattr(published, "publish", lambda verdicts, names: publish(verdicts, names, data, page))
     load = published.load
     monkeypatch.setattr(published, "load", lambda folder=data: load(folder))
     monkeypatch.setattr(history, "unexplained", lambda repository: [])
