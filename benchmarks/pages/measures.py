@@ -29,6 +29,26 @@ number by design.
 
 Five kinds of artifact are never mixed in one number: tone, phase variance, replicas, content tone, border.
 """
+TWO_TONES = """## Two estimates of a tone, and why
+
+Both fold a map at its period and take the part of the phase means that differs between phases. What stands around the
+grid is different, and so is what is done about it.
+
+- *What it sees.* `tone` (with `cycled_tone`, `decoder_probe`, `level_sweep`): many images whose border the caller has
+  cropped. The audit's `analysis.audit.grids.tone_power`: one map of one module, as it comes, border and all.
+- *Content.* In the measure it cancels: the residual is paired, images are averaged, or every pixel takes every phase.
+  In the audit there is one map and no original to subtract.
+- *Mean of a phase.* The measure's is plain, over all cells and images. The audit's is weighted by a Hann window over
+  the central half, in which a slope all but vanishes.
+- *Floor.* The measure takes none off; `unbiased_tone` multiplies different images instead. The audit takes off what the
+  scatter of the map's own cells leaves by chance, and less than nine times that counts as nothing.
+- *Unit.* The measure gives an RMS in image units, the audit a power, for dB of the map's own contrast.
+
+A plain mean is unbiased for many images, and its numbers can be compared between studies; of a single map with a slope
+it reads a grid that is not there. The window mends that, but weighs the middle more, and the threshold makes small
+tones exactly zero: right for a verdict on one layer, wrong for a mean over seeds. On a map that repeats exactly (a
+constant input, far from the border) both read the same, which a test checks.
+"""
 AS_PUBLISHED = """## Published measures, as published
 
 Re-implemented from the formulas with their defects, for comparison and never for judging.
@@ -63,6 +83,7 @@ def page(values: dict[str, Any]) -> str:
     parts = [
         INTRODUCTION.format(command=values["command"], images=setting["images"], margin=setting["margin"]),
         *(_section(PACKAGE, name, found, columns) for name in catalog.names(PACKAGE)),
+        TWO_TONES,
         AS_PUBLISHED,
         *(_section(PUBLISHED, name, found, columns) for name in catalog.names(PUBLISHED)),
         _padding(values["padding"]),

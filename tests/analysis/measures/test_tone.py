@@ -3,7 +3,9 @@ import math
 import pytest
 import torch
 
-from checkerscope.analysis.measures.tone import phase_means, tone, tone_fraction, unbiased_tone
+from checkerscope.analysis.audit import grids
+from checkerscope.analysis.measures.tone import tone, tone_fraction, unbiased_tone
+from checkerscope.analysis.phases import phase_means
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.images import photos
 
@@ -99,3 +101,17 @@ def test_bad_input_is_refused():
         tone(torch.full((1, 1, 4, 4), math.inf), 2)
     with pytest.raises(ValueError, match="sides from 4"):
         tone(torch.zeros(1, 1, 3, 8), 4)
+
+
+@pytest.mark.parametrize(("period", "shape"), [((2, 2), (32, 32)), ((3, 4), (24, 48)), ((8,), (128,))])
+def test_both_estimators_read_the_same_grid_on_a_map_that_repeats(period, shape):
+    """docs/measures.md says why there are two: this measure, and the audit's for a single map."""
+    cell = torch.rand(3, *period, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = 0.5 + 0.1 * cell.repeat(1, *(side // p for side, p in zip(shape, period, strict=True)))[None]
+    assert grids.tone_power(grids.centre(x, period), period) ** 0.5 == pytest.approx(tone(x, period), rel=1e-9)
+
+
+def test_a_slope_is_a_grid_to_plain_means_and_next_to_none_to_windowed_ones():
+    slope = torch.arange(64.0, dtype=torch.float64).reshape(1, 1, 64)
+    assert tone(slope, 2) == pytest.approx(0.5)
+    assert grids.tone_power(slope, (2,)) ** 0.5 < 1e-3
