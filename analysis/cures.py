@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from checkerscope.analysis.audit import probes
 from checkerscope.analysis.audit.grids import FLOOR_DB
+from checkerscope.analysis.audit.probing import probes
 from checkerscope.analysis.audit.procedure import audit
 from checkerscope.analysis.audit.report import Report
 from checkerscope.analysis.cost import inference_cost

@@ -12,8 +12,8 @@ from math import log10, prod
 import torch
 from torch import Tensor
 
-from checkerscope.analysis.audit.tracing.enlarging import Taps
-from checkerscope.analysis.audit.tracing.lineage import Period
+from checkerscope.analysis.audit.growth.enlarging import Taps
+from checkerscope.analysis.audit.growth.lineage import Period
 from checkerscope.toolkit.geometry import Axis
 from checkerscope.toolkit.geometry.overlap import phase_counts
 
@@ -89,17 +89,35 @@ def _window(shape: Sequence[int]) -> Tensor:
 def grid_power(x: Tensor, period: Period) -> tuple[float, float]:
     """Return the mean square of the fixed grid, and how much of it is chance: content differs between phases, too.
 
-    How far the cells of a map differ from each other tells how much its phase means scatter. Where nothing but the
-    grid varies, nothing is chance.
+    How far the cells of a map differ from each other tells how much its phase means scatter, within a cell and, as the
+    window weighs the phases of one cell a little differently, from cell to cell. Where nothing but the grid varies,
+    nothing is chance.
     """
     deviations = cells(x, period)
-    deviations = deviations - deviations.mean(-1, keepdim=True)
+    levels = deviations.mean(-1, keepdim=True)
+    deviations = deviations - levels
     power = float(pattern(x, period).square().mean())
     if deviations.shape[2] < 2:
         return power, 0.0
     weights = cells(_window(x.shape[2:])[None, None], period)
-    share = float((weights.square().sum(2) / weights.sum(2).square()).mean())  # one over the effective cell count
-    return power, float(deviations.var(2).mean()) * share
+    weights = weights / weights.sum(2, keepdim=True)
+    share = float(weights.square().sum(2).mean())  # one over the effective cell count
+    uneven = float((weights - weights.mean(-1, keepdim=True)).square().sum(2).mean())
+    return power, float(deviations.var(2).mean()) * share + float(levels.var(2).mean()) * uneven
+
+
+def periodic_grid(x: Tensor, period: Period) -> tuple[float, float]:
+    """Return the mean square of the fixed grid of a map without border, and of all that varies in it.
+
+    Nothing is left out and nothing weighed: content that is periodic with the whole map has equal phase means.
+    """
+    x = x.detach().to("cpu", torch.float64)
+    for axis, p in enumerate(period, start=2):
+        x = x.narrow(axis, 0, x.shape[axis] // p * p)
+    means = cells(x, period).mean(2)
+    spatial = tuple(range(2, x.dim()))
+    whole = (x - x.mean(spatial, keepdim=True)).square().mean()
+    return float((means - means.mean(-1, keepdim=True)).square().mean()), float(whole)
 
 
 def tone_power(x: Tensor, period: Period) -> float:

@@ -2,96 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
 
+import torch
 from torch import Tensor
 
-from checkerscope.analysis.audit import grids, probes
-from checkerscope.analysis.audit.tracing.lineage import Period, whole
+from checkerscope.analysis.audit import grids
+from checkerscope.analysis.audit.growth.axes import BATCH, CHANNEL, MIXED, Atom
+from checkerscope.analysis.audit.growth.lineage import Lineage, Period, has_memory, whole
+from checkerscope.analysis.audit.probing import probes
+from checkerscope.analysis.audit.probing.probes import Arguments
+from checkerscope.analysis.audit.tracing import returned
 from checkerscope.analysis.audit.tracing.run import Pass
 
-
-@dataclass(frozen=True)
-class FlatAnswer:
-    """A model's answer to one flat input.
-
-    Attributes:
-        run: As the model is.
-        still: With the output of every enlargement made flat: what it shows is no enlargement's doing.
-    """
-
-    run: Pass
-    still: Pass
+#: A side this much longer than the input's is no padding.
+LARGER = 1.5
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output that carries a grid.
+    """One output, or the input of the squashing operator that it ends with.
 
     Attributes:
-        name: Its place in what the model returns, "" for a single tensor.
-        periods: Of the grids in it, per spatial axis.
+        name: Its place in what the model returned, "" for a single tensor.
+        lineage: Where it comes from.
         dims: Spatial axes of the model.
+        inside: Number of the squashing operator whose input it is; None for the output itself.
+        squash: Name of that operator.
     """
 
     name: str
-    periods: frozenset[Period]
+    lineage: Lineage
     dims: int
+    inside: int | None = None
+    squash: str = ""
 
     @property
     def period(self) -> Period:
         """The period of all grids together."""
         return whole(self.periods, self.dims)
 
-    def map(self, returned: Any) -> Tensor:
-        """Return its map (N, C, *spatial) in what the model returned."""
-        tensor = dict(probes.tensors(returned))[self.name]
-        return tensor if tensor.dim() == self.dims + 2 else tensor.unsqueeze(1)
+    @property
+    def periods(self) -> frozenset[Period]:
+        """Of the grids in it, per spatial axis."""
+        return self.lineage.periods
 
-    def pattern(self, returned: Any) -> Tensor:
+    def map(self, run: Pass) -> Tensor:
+        """Return its map (N, C, *spatial) in a pass."""
+        x = dict(returned.tensors(run.output))[self.name] if self.inside is None else run.inside[self.inside][0]
+        found = as_map(x, self.lineage, self.dims)
+        if found is None:
+            raise ValueError(f"output {self.name!r}: expected a map, got {tuple(x.shape)}")
+        return found
+
+    def pattern(self, run: Pass) -> Tensor:
         """Return its fixed grid, (N, C, phases)."""
-        return grids.pattern(grids.centre(self.map(returned), self.period), self.period)
+        return grids.pattern(grids.centre(self.map(run), self.period), self.period)
 
-    def reference(self, returned: Sequence[Any]) -> float:
-        """Return the contrast that its grid is compared with; its level if it never varies."""
-        maps = [self.map(one) for one in returned]
-        contrast = max(grids.contrast(x, self.dims) for x in maps)
-        return contrast or max(grids.level(x, self.dims) for x in maps) or 1.0
+    def contrast(self, runs: Sequence[Pass]) -> float:
+        """Return the mean square around the spatial mean that its grid is compared with."""
+        return max(grids.contrast(self.map(run), self.dims) for run in runs)
 
-    def tones(self, returned: Any) -> dict[Period, float]:
+    def level(self, runs: Sequence[Pass]) -> float:
+        """Return its mean square."""
+        return max(grids.level(self.map(run), self.dims) for run in runs)
+
+    def tones(self, run: Pass) -> dict[Period, float]:
         """Return the power of the grid by period, for an answer to varying content."""
-        return grids.tone_by_period(self.map(returned), self.periods)
+        return grids.tone_by_period(self.map(run), self.periods)
 
-    def flat_tones(self, answers: Sequence[FlatAnswer], periods: Iterable[Period]) -> dict[Period, float]:
-        """Return the power of the grid by period on flat inputs, mean over them."""
-        folded = {period: mean(self._flat_tone(answer, period) for answer in answers) for period in periods}
-        return grids.beyond_divisors(folded)
-
-    def _flat_tone(self, answer: FlatAnswer, period: Period) -> float:
-        """Return the power of the grid, also where a model adds content of its own (coordinates, learned maps).
-
-        Where that hides the grid in the output, what the enlargements change tells, up to what can be hidden.
-        """
-        run, still = (grids.centre(self.map(one.output), period) for one in (answer.run, answer.still))
-        power, chance = grids.grid_power(run, period)
-        if power - chance > grids.SURE * chance:
-            return power - chance
-        return min(grids.tone_power(run - still, period), (grids.SURE + 1) * chance)
+    def fits(self, run: Pass, periods: int) -> bool:
+        """Return whether that many periods fit into it on every axis."""
+        return all(n >= periods * p for n, p in zip(self.map(run).shape[2:], self.period, strict=True) if p > 1)
 
 
-def outputs(seen: Pass, dims: int) -> list[Output]:
-    """Return the outputs of a pass that carry a fixed lattice."""
-    found = []
-    for name, tensor in probes.tensors(seen.output):
-        lineage = seen.lineage(tensor)
-        if lineage is not None and lineage.periods and dims + 1 <= tensor.dim() <= dims + 2:
-            found.append(Output(name, lineage.periods, dims))
+def as_map(x: Tensor, lineage: Lineage, dims: int) -> Tensor | None:
+    """Return any tensor that holds a map as (N, C, *spatial): channels last, flattened, with axes of any number.
+
+    None where its axes were lost and its shape is no map's. Complex values become two channels each.
+    """
+    found = _by_axes(x, lineage, dims)
+    found = _by_shape(x, lineage, dims) if found is None else found
+    if found is not None and found.is_complex():
+        found = torch.view_as_real(found).movedim(-1, 2).flatten(1, 2)
     return found
 
 
-def mean(values: Iterable[float]) -> float:
-    """Return the mean of some numbers."""
-    listed = list(values)
-    return sum(listed) / len(listed)
+def _by_axes(x: Tensor, lineage: Lineage, dims: int) -> Tensor | None:
+    """Split every axis into its atoms, put batch, channels and space together, and join each of them."""
+    atoms = [atom for axis in lineage.axes or () for atom in axis]
+    if lineage.axes is None or any(atom.role == MIXED for atom in atoms) or prod(a.size for a in atoms) != x.numel():
+        return None
+    groups = [[i for i, a in enumerate(atoms) if a.role == role] for role in (BATCH, CHANNEL, *range(dims))]
+    groups[2:] = [sorted(group, key=lambda i: -atoms[i].stride) for group in groups[2:]]
+    sizes = [prod(atoms[i].size for i in group) for group in groups]
+    if len(lineage.grid) == dims and any(_is_twice(atoms, group) for group in groups[2:]):
+        return None
+    order = [i for group in groups for i in group]
+    if len(order) != len(atoms) or not any(groups[2:]):
+        return None
+    return x.reshape([atom.size for atom in atoms]).permute(order).reshape(sizes) if atoms else None
+
+
+def _is_twice(atoms: Sequence[Atom], group: Sequence[int]) -> bool:
+    """Return whether an axis of space occurs more than once, as in a map of attention."""
+    strides = [atoms[i].stride for i in group]
+    return len(set(strides)) < len(strides)
+
+
+def _by_shape(x: Tensor, lineage: Lineage, dims: int) -> Tensor | None:
+    if x.dim() == dims + 1:
+        return x.unsqueeze(1)
+    if x.dim() != dims + 2:
+        return None
+    is_last = tuple(x.shape[1:-1]) == lineage.grid != tuple(x.shape[2:])
+    return x.movedim(-1, 1) if is_last else x
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outputs of a pass, by what can be said of them.
+
+    Attributes:
+        judged: Those that carry a fixed lattice.
+        plain: Those that are known to carry none.
+        unread: What cannot be followed or is no map.
+    """
+
+    judged: tuple[Output, ...]
+    plain: tuple[Output, ...]
+    unread: tuple[str, ...]
+
+
+def outputs(seen: Pass, dims: int) -> Found:
+    """Return the outputs of a pass, and the inputs of the squashing operators that they end with."""
+    found: list[Output] = []
+    unread = []
+    for name, x in returned.tensors(seen.output):
+        lineage = seen.lineage(x) if has_memory(x) else None
+        readable = [o for o in _candidates(seen, name, x, lineage, dims) if _is_readable(o, seen, x)]
+        found += readable
+        if not readable:
+            unread.append(f"{name or 'output'} {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}")
+    judged = tuple(output for output in found if output.periods)
+    return Found(judged, tuple(output for output in found if not output.periods), tuple(unread))
+
+
+def _candidates(seen: Pass, name: str, x: Tensor, lineage: Lineage | None, dims: int) -> list[Output]:
+    found: list[Output] = []
+    if lineage is None:
+        return found
+    if x.is_floating_point() or x.is_complex():
+        found.append(Output(name, lineage, dims))
+    if lineage.squashed is not None and lineage.squashed in seen.inside:
+        _, before, squash = seen.inside[lineage.squashed]
+        found.append(Output(name, before, dims, lineage.squashed, squash))
+    return found
+
+
+def _is_readable(output: Output, seen: Pass, x: Tensor) -> bool:
+    x = x if output.inside is None else seen.inside[output.inside][0]
+    return as_map(x, output.lineage, output.dims) is not None
+
+
+def unaccounted(found: Sequence[Output], seen: Pass, given: Arguments, dims: int) -> list[int]:
+    """Return the axes along which an output is larger than the input and nothing says why."""
+    inputs = [x.shape[-dims:] for x in probes.maps(given, dims)]
+    if not inputs:
+        return []
+    sides = [max(shape[i] for shape in inputs) for i in range(dims)]
+    wrong = set(seen.lost)
+    for output in found:
+        if output.lineage.axes is None:
+            larger = zip(output.map(seen).shape[2:], sides, output.period, strict=True)
+            wrong |= {i for i, (after, before, p) in enumerate(larger) if p == 1 and after > LARGER * before}
+    return sorted(wrong)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import prod
 from typing import Any
 
 import torch
@@ -12,17 +11,17 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from checkerscope.analysis.audit import probes
-from checkerscope.analysis.audit.tracing import periodic
-from checkerscope.analysis.audit.tracing.axes import Axes, image_of, settled, space
-from checkerscope.analysis.audit.tracing.enlarging import Growth, growth
-from checkerscope.analysis.audit.tracing.filling import opening, whole_axes
+from checkerscope.analysis.audit.growth.axes import Axes, image_of, settled, space
+from checkerscope.analysis.audit.growth.enlarging import Growth, growth
+from checkerscope.analysis.audit.growth.filling import opening, whole_lineage
+from checkerscope.analysis.audit.growth.lineage import Ledger, Lineage, Period, Source, has_memory, scaled, whole
+from checkerscope.analysis.audit.growth.narrow import hidden_axes
+from checkerscope.analysis.audit.growth.operators import MOVES, Call, axes_after, is_spectrum_after, ratio_after
+from checkerscope.analysis.audit.tracing import periodic, returned, statistics, tiles
 from checkerscope.analysis.audit.tracing.flatness import flattened, kind_of_blocks, own_tone
-from checkerscope.analysis.audit.tracing.lineage import Ledger, Lineage, Period, Source, has_memory, scaled, whole
 from checkerscope.analysis.audit.tracing.modules import Paths, calling_line
-from checkerscope.analysis.audit.tracing.norms import uses_map
-from checkerscope.analysis.audit.tracing.operators import MOVES, Call, axes_after, ratio_after
 from checkerscope.analysis.audit.tracing.plan import Enlargement, Mark, Plan
+from checkerscope.analysis.audit.tracing.saturation import Saturations
 
 #: Operators that take only a shape from their input.
 _MAKING = ("new_", "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "sym_", "bernoulli")
@@ -40,7 +39,12 @@ class Watch(TorchDispatchMode):
         self.ledger, self.plan, self.paths = ledger, plan, paths
         self.found: list[Enlargement] = []
         self.trace: list[Mark] = []
-        self._normalized = 0
+        self.saturations = Saturations()
+        self.tiled: list[str] = []
+        self.hidden: set[int] = set()
+        self.lost: set[int] = set()
+        self.epsilon = 0.0
+        self._reduced = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -57,30 +61,47 @@ class Watch(TorchDispatchMode):
             self.settle(tensors)
         inputs = [(t, lineage) for t in tensors if (lineage := self.ledger.of(t)) is not None]
         call = Call(name.rstrip("_") if not name.startswith("_") else name, args, inputs, self.ledger.spatial_dims)
+        if name in ("copy_", "add_") and len(args) > 1:
+            self._paste(args[0], args[1])
         if name == "copy_":
             return self._copy(func, call, kwargs)
+        squashed = self.saturations.number(call, in_place=name.endswith("_"))
         out = self._run(func, call, args, kwargs)
-        if call.name.startswith(_MAKING) or (not inputs and not _can_start(call)):
+        if call.name.startswith(_MAKING) or (not inputs and not call.can_start):
             return self._note_new(call, out)
-        return self._record(func, call, args, kwargs, out)
+        return self._record(func, call, args, kwargs, (out, squashed))
 
     def _run(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.plan.norms is not None and uses_map(call.name, args):
-            return self._normalize(func, call, args, kwargs)
-        if not self.plan.circular:
-            return func(*args, **kwargs)
-        first = args[0] if args and isinstance(args[0], Tensor) else None
-        lineage = self.ledger.of(first) if first is not None and has_memory(first) else None
-        return periodic.run(func, args, kwargs, lineage.axes if lineage else None)
+        first = args[0] if args and isinstance(args[0], Tensor) and has_memory(args[0]) else None
+        lineage = self.ledger.of(first) if first is not None else None
+        axes = lineage.axes if lineage else None
+        if self.plan.statistics is not None and first is not None and lineage is not None:
+            if statistics.normalizes(call.name, args, axes):
+                return self._reduce(func, call, args, kwargs, 1)
+            if statistics.is_statistic(call.name, args, axes):
+                return self._reduce(func, call, args, kwargs, 0)
+        return periodic.run(func, args, kwargs, axes) if self.plan.circular else func(*args, **kwargs)
 
-    def _normalize(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a normalization; on a periodic map with the statistics of the example."""
-        index, self._normalized = self._normalized, self._normalized + 1
-        norms = self.plan.norms
-        held = norms.held(index, call.name, args) if norms is not None and self.plan.circular else None
-        out = func(*args, **kwargs) if held is None else held
-        if norms is not None and not self.plan.circular:
-            norms.note(call.name, args, out)
+    def _reduce(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], since: int) -> Any:
+        """Take statistics of a map, on a periodic map those of the example; they stand in the results from `since` on.
+
+        A normalization is one with its statistics, the second and third of its results.
+        """
+        index, self._reduced = self._reduced, self._reduced + 1
+        kept = self.plan.statistics
+        if kept is None:
+            return func(*args, **kwargs)
+        if self.plan.is_held and (held := kept.held(index, call.name, args[0])) is not None:
+            with _disable_current_modes():
+                if since:
+                    return statistics.normalized(call.name, args, held)
+                flat = statistics.made_flat(call.name, held, axes_after(call, held[0]))
+            return flat if len(flat) > 1 else flat[0]
+        out = func(*args, **kwargs)
+        if not self.plan.is_held:
+            with _disable_current_modes():
+                values = out if isinstance(out, tuple | list) else (out,)
+                kept.note(call.name, args[0], tuple(values[since:]))
         return out
 
     def _note_new(self, call: Call, out: Any) -> Any:
@@ -93,7 +114,10 @@ class Watch(TorchDispatchMode):
                 out.copy_(flattened(out, list(range(out.dim() - dims, out.dim()))))
         return out
 
-    def _record(self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+    def _record(
+        self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: tuple[Any, int | None]
+    ) -> Any:
+        out, squashed = result
         values = [v for v in pytree.tree_leaves(out) if has_memory(v)]
         if not values:
             return out
@@ -101,38 +125,54 @@ class Watch(TorchDispatchMode):
             for value in values:
                 self._follow(call, value)
             return out
+        if tiles.in_batch(call):
+            self._note_tiles()
         grown = self._growth(call, values[0])
         if grown is None:
-            self._follow(call, values[0])
+            self._follow(call, values[0], squashed)
             return out
         return self._enlarge(func, call, args, kwargs, values[0], grown)
 
     def _growth(self, call: Call, out: Tensor) -> Growth | None:
         axes = axes_after(call, out) if call.inputs or call.name == "convolution" else self._image(out)
-        return growth(call, out, axes, self._main(call))
+        return growth(call, out, axes, call.main)
 
-    def _main(self, call: Call) -> Lineage | None:
-        """Return the lineage of the input with the highest resolution; a pooled or broadcast one says little."""
-        best = None
-        for _, lineage in call.inputs:
-            if best is None or (_area(lineage.grid) > _area(best.grid)):
-                best = lineage
-        return best
-
-    def _follow(self, call: Call, out: Tensor) -> None:
+    def _follow(self, call: Call, out: Tensor, squashed: int | None = None) -> None:
         """Note the lineage of a result that is no enlargement."""
-        main = self._main(call)
+        main = call.main
         if main is None:
             self.ledger.record(out)
             return
         axes = axes_after(call, out)
+        hidden = hidden_axes(call, axes, main)
+        self.hidden |= hidden
+        self.lost |= hidden if len(set(main.grid)) > 1 else set()
+        if tiles.joins(call, axes):
+            self._note_tiles()
+        self._round(out)
+        is_spectrum = is_spectrum_after(call, main)
         # a spectrum holds the map at the resolution of the pixels that it came from
-        grid = main.grid if out.is_complex() else self.ledger.grid(axes, main.grid)
+        grid = main.grid if is_spectrum or out.is_complex() else self.ledger.grid(axes, main.grid)
         ratio = ratio_after(call, main.grid, grid)
-        alike = [i for _, i in call.inputs if len(i.grid) == len(main.grid) and _near(i.grid, main.grid)]
+        alike = [i for _, i in call.inputs if len(i.grid) == len(main.grid) and i.is_near(main)]
         periods = frozenset(period for lineage in alike for period in lineage.periods)
         periods = scaled(periods, ratio) if len(ratio) == self.ledger.spatial_dims else periods
-        self.ledger.write(out, Lineage(axes, grid, periods, self._source(call, main)))
+        self.ledger.write(out, Lineage(axes, grid, periods, self._source(call, main), is_spectrum, squashed))
+
+    def _round(self, out: Tensor) -> None:
+        if out.is_floating_point():
+            self.epsilon = max(self.epsilon, torch.finfo(out.dtype).eps)
+
+    def _note_tiles(self) -> None:
+        where = self.paths.current or calling_line() or "(model)"
+        if where not in self.tiled:
+            self.tiled.append(where)
+
+    def _paste(self, target: Tensor, value: Any) -> None:
+        if not (has_memory(value) and has_memory(target) and self.ledger.of(value) is not None):
+            return
+        if tiles.pastes(target, value, self.ledger.record(target), self.ledger.spatial_dims):
+            self._note_tiles()
 
     def _source(self, call: Call, main: Lineage) -> Source | None:
         if call.name == "convolution" and not call.args[6]:
@@ -144,7 +184,7 @@ class Watch(TorchDispatchMode):
     def _enlarge(
         self, func: Any, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor, grown: Growth
     ) -> Tensor:
-        main = self._main(call) or Lineage(None, ())
+        main = call.main or Lineage(None, ())
         event = self._note(grown, main)
         if self.plan.flat_inputs and not main.periods:
             out = self._run(func, call, self._flat_args(call, args), kwargs)
@@ -171,28 +211,32 @@ class Watch(TorchDispatchMode):
         return image_of(tuple(x.shape), self.ledger.spatial_dims)
 
     def _note(self, grown: Growth, main: Lineage) -> Enlargement:
+        path, where = self.paths.current, calling_line()
+        period = whole(_periods(grown, main), self.ledger.spatial_dims)
         event = Enlargement(
             index=len(self.found),
-            path=self.paths.current,
-            where=calling_line(),
+            path=path,
+            where=where,
             kind=grown.kind,
             scale=grown.scale,
-            period=whole(_periods(grown, main), self.ledger.spatial_dims),
+            period=period,
             grid=main.grid,
             taps=grown.taps,
             drifts=grown.drifts,
             note=grown.note,
+            group=(path, where, grown.kind, grown.scale, period),
         )
         self.found.append(event)
         return event
 
     def _finish(self, event: Enlargement, grown: Growth, main: Lineage, out: Tensor, axes: Axes) -> Tensor:
         positions = space(axes)
+        self._round(out)
         if grown.blocks:
             event.kind = kind_of_blocks(out, grown.blocks, grown.kind)
-        if event.index == self.plan.flat_outputs and self.plan.flat_inputs:
+        if event.group == self.plan.measured:
             event.own_tone = own_tone(out, positions, event.scale)
-        if event.index < self.plan.flat_outputs:
+        if event.group in self.plan.flat_outputs:
             out = flattened(out, positions)
         grid = self.ledger.grid(axes, main.grid)
         self.ledger.write(out, Lineage(axes, grid, _periods(grown, main)))
@@ -202,7 +246,7 @@ class Watch(TorchDispatchMode):
 
     def leave(self, path: str, output: Any) -> None:
         """Note the share of the grid in what a module returns, its first map with a lattice."""
-        for _, x in probes.tensors(output) if self.plan.traced else ():
+        for _, x in returned.tensors(output) if self.plan.traced else ():
             if self._mark(path, x, None):
                 return
 
@@ -227,8 +271,7 @@ class Watch(TorchDispatchMode):
         if is_new and lineage is not None:
             grown = opening(target, record, lineage, self.ledger.spatial_dims)
             if grown is None:
-                axes = whole_axes(lineage, record.shape)
-                record.views[0, record.shape, record.stride] = Lineage(axes, record.shape[2:], lineage.periods)
+                record.views[0, record.shape, record.stride] = whole_lineage(lineage, record.shape, target.is_complex())
             else:
                 if self.plan.flat_inputs and not lineage.periods and lineage.axes is not None:
                     value = flattened(value, space(lineage.axes))
@@ -253,18 +296,3 @@ def _periods(grown: Growth, main: Lineage) -> frozenset[Period]:
     """Return the periods in an enlarged map: those before, longer now, and the enlargement's own."""
     own = tuple(s.numerator for s in grown.scale)
     return scaled(main.periods, grown.scale) | (frozenset() if grown.drifts else {own})
-
-
-def _can_start(call: Call) -> bool:
-    """Return whether a call may enlarge something that the input never reached, such as a learned constant."""
-    is_resize = call.name.startswith(("upsample_", "_upsample_", "pixel_shuffle"))
-    return is_resize or (call.name == "convolution" and bool(call.args[6]))
-
-
-def _area(grid: tuple[int, ...]) -> int:
-    return prod(grid) if grid else 0
-
-
-def _near(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    """Return whether two resolutions are the same up to padding."""
-    return all(3 * x >= 2 * y and 2 * x <= 3 * y for x, y in zip(a, b, strict=True))

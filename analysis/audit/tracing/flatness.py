@@ -48,7 +48,9 @@ def own_tone(x: Tensor, positions: Sequence[int], scale: Sequence[Fraction]) -> 
     """
     if not positions:
         return None
-    means = x.detach().to("cpu", torch.float64)
+    positions = positions[-len(scale) :]  # tiles in the batch are pieces of space, too
+    x = torch.view_as_real(x.detach()) if x.is_complex() else x.detach()
+    means = x.to("cpu", torch.float64)
     for position, factor in zip(positions, [s.numerator for s in scale][-len(positions) :], strict=True):
         count = means.shape[position] // factor
         if count == 0:

@@ -14,7 +14,7 @@ from torch.nn.modules import module as torch_module
 
 #: Code that stands between a model's own line and the operator, and where ours called the model.
 _SKIPPED = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-_CALLER = str(Path(__file__).parent.parent / "procedure.py")
+_CALLER = str(Path(__file__).parent.parent)
 
 
 class Paths:
@@ -60,9 +60,10 @@ def calling_line() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if name == _CALLER:
+        is_between = name.startswith((*_SKIPPED, "<"))
+        if not is_between and name.startswith(_CALLER):
             return ""
-        if not name.startswith(_SKIPPED) and not name.startswith("<"):
+        if not is_between:
             return f"{Path(name).name}:{frame.f_lineno}"
         if frame.f_back is None:
             return ""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from checkerscope.analysis.audit.tracing.axes import Axes
+from checkerscope.analysis.audit.growth.axes import Axes
 
 #: Cells that are repeated beyond each edge before a resize: more than any filter of torch's reaches.
 RESIZE_REACH = 4
@@ -47,6 +47,10 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], axes: Axes | N
         return _constant_pad(func, args, kwargs, axes)
     if name.startswith(("reflection_pad", "replication_pad")) and min(args[1]) >= 0:
         return wrap(args[0], _pairs(args[1]))
+    if name == "im2col":
+        return _windows(func, args, kwargs)
+    if name in ("avg_pool2d", "avg_pool3d"):
+        return _average(func, args, kwargs)
     if name.startswith("upsample_") and "nearest" not in name and func._overloadname == "default":
         return _resize(func, args, kwargs)
     return func(*args, **kwargs)
@@ -91,6 +95,21 @@ def _constant_pad(func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: di
     x = wrap(x, [pair if space else (0, 0) for pair, space in zip(pads, is_space, strict=True)])
     rest = [(0, 0) if space else pair for pair, space in zip(pads, is_space, strict=True)]
     return func(x, [side for pair in reversed(rest) for side in pair], *args[2:], **kwargs)
+
+
+def _windows(func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """Cut windows out of a map that goes on beyond its edges, where `F.unfold` would pad zeros."""
+    x, size, dilation, padding, *rest = args
+    return func(wrap(x, [(p, p) for p in padding]), size, dilation, [0] * len(padding), *rest, **kwargs)
+
+
+def _average(func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """Average windows of a map that goes on beyond its edges; windows that reach over the padding stay as they are."""
+    x, size, *rest = args
+    padding = list(rest[1]) * (len(size) if len(rest[1]) == 1 else 1) if len(rest) > 1 else []
+    if not any(padding) or (len(rest) > 2 and rest[2]):
+        return func(*args, **kwargs)
+    return func(wrap(x, [(p, p) for p in padding]), size, rest[0], [0] * len(padding), *rest[2:], **kwargs)
 
 
 def _resize(func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

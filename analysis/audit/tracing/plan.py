@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from checkerscope.analysis.audit.tracing.enlarging import Taps
-from checkerscope.analysis.audit.tracing.lineage import Period
-from checkerscope.analysis.audit.tracing.norms import Norms
+from checkerscope.analysis.audit.growth.enlarging import Taps
+from checkerscope.analysis.audit.growth.lineage import Period
+from checkerscope.analysis.audit.tracing.statistics import Statistics
+
+#: What enlargements that run more than once, tile by tile or step by step, have in common.
+Group = tuple[str, str, str, tuple[Fraction, ...], Period]
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Enlargement:
         drifts: The lattice is not fixed.
         note: What else there is to say.
         own_tone: Share of the AC part in its output's power when its input is flat; filled by flat passes.
+        group: What it shares with its repetitions.
     """
 
     index: int
@@ -39,6 +43,7 @@ class Enlargement:
     drifts: bool = False
     note: str = ""
     own_tone: float | None = None
+    group: Group = ("", "", "", (), ())
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,17 @@ class Plan:
     Attributes:
         circular: Run on a periodic map.
         flat_inputs: Make the input of enlargements flat before which there is none.
-        flat_outputs: How many enlargements, in order, have their output made flat.
+        flat_outputs: Groups of enlargements whose output is made flat.
+        measured: Group whose own grid is wanted.
         traced: Note the grid in the output of every module.
-        norms: Statistics of normalizations: noted on the example, used on a periodic map.
+        statistics: Statistics of the map: noted on the example, or held at those.
+        is_held: Hold them.
     """
 
     circular: bool = False
     flat_inputs: bool = False
-    flat_outputs: int = 0
+    flat_outputs: frozenset[Group] = frozenset()
+    measured: Group | None = None
     traced: bool = False
-    norms: Norms | None = None
+    statistics: Statistics | None = None
+    is_held: bool = False

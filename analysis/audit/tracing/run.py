@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from checkerscope.analysis.audit import probes
-from checkerscope.analysis.audit.tracing.axes import BATCH, CHANNEL, MIXED, image, single
+from checkerscope.analysis.audit.growth.axes import BATCH, CHANNEL, MIXED, image, single
+from checkerscope.analysis.audit.growth.lineage import Ledger, Lineage, has_memory
+from checkerscope.analysis.audit.tracing import returned
 from checkerscope.analysis.audit.tracing.dispatch import Watch
-from checkerscope.analysis.audit.tracing.lineage import Ledger, Lineage, has_memory
 from checkerscope.analysis.audit.tracing.modules import Paths
 from checkerscope.analysis.audit.tracing.plan import Enlargement, Mark, Plan
 
@@ -33,12 +33,22 @@ class Pass:
         ledger: Where every tensor came from.
         trace: The grid behind every enlargement and every module after the first of them, in order of their end; empty
             unless the plan asks for it.
+        inside: Inputs of the last squashing operators, by number, with their lineage and the operator's name.
+        tiled: Where maps were cut into tiles and put together.
+        hidden: Spatial axes of length 1 along which a reshape may have enlarged the map without showing it.
+        lost: Those of them beside which another axis was longer: a map, then, and no vector.
+        epsilon: Coarsest relative rounding of any map on the way.
     """
 
     output: Any
     enlargements: list[Enlargement]
     ledger: Ledger = field(repr=False)
     trace: list[Mark] = field(default_factory=list)
+    inside: dict[int, tuple[Tensor, Lineage, str]] = field(default_factory=dict, repr=False)
+    tiled: tuple[str, ...] = ()
+    hidden: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()
+    epsilon: float = 0.0
 
     def lineage(self, tensor: Tensor) -> Lineage | None:
         """Return what is known of an output tensor."""
@@ -67,9 +77,19 @@ def forward(
         stack.enter_context(torch.no_grad())
         stack.enter_context(paths.watched(mode.leave))
         stack.enter_context(mode)
-        output = model(*args, **kwargs)
-        mode.settle([t for _, t in probes.tensors(output) if has_memory(t)])
-    return Pass(output, mode.found, ledger, mode.trace)
+        output = returned.settled(model(*args, **kwargs))
+        mode.settle([t for _, t in returned.tensors(output) if has_memory(t)])
+    return Pass(
+        output,
+        mode.found,
+        ledger,
+        mode.trace,
+        mode.saturations.inside,
+        tuple(mode.tiled),
+        frozenset(mode.hidden),
+        frozenset(mode.lost),
+        mode.epsilon,
+    )
 
 
 def _birth(value: Tensor, dims: int) -> Lineage:

@@ -694,7 +694,7 @@ def test_report_is_plain_data_and_readable() -> None:
     assert plain["layers"][0]["kind"] == "transposed convolution"
     lines = str(report).splitlines()
     assert " ".join(lines).startswith(report.verdict)
-    assert any(line.startswith("  0: transposed convolution, k4 s2") for line in lines)
+    assert any(line[2:].startswith("0: transposed convolution, k4 s2") for line in lines)
     assert max(map(len, lines)) <= 80
     assert report.spectrum.shape[-1] == report.spectrum.shape[-2]
     assert report.phase_map.shape == (1, 3, 4, 4)

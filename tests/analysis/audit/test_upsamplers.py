@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from checkerscope.analysis.audit import probes
-from checkerscope.analysis.audit.procedure import FLAT_INPUTS, audit
+from checkerscope.analysis.audit.flat_answers import FLAT_INPUTS
+from checkerscope.analysis.audit.probing import probes
+from checkerscope.analysis.audit.procedure import audit
 from checkerscope.analysis.measures.decoder_probe import decoder_probe
 from checkerscope.analysis.measures.tone import tone
 from checkerscope.toolkit import catalog
@@ -72,7 +73,7 @@ def test_trained_decoders_read_what_the_decoder_probe_reads(name: str) -> None:
     report = audit(Decoder(model), latents)
     generator, given = torch.Generator().manual_seed(0), probes.arguments(latents)
     probes.noise(given, 2, generator)
-    flat = [probes.flat(given, 2, generator)[0][0][..., :1, :1] for _ in range(FLAT_INPUTS)]
+    flat = [x[0][0][..., :1, :1] for x in probes.flats(given, 2, generator, count=FLAT_INPUTS)]
     power = sum(tone(decoder_probe(model.decode, x, model.period), model.period) ** 2 for x in flat) / FLAT_INPUTS
     own = report.contrast**2 * 10 ** (report.tone_db / 10)
     assert own == pytest.approx(power, rel=1e-3, abs=1e-12)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from checkerscope.analysis.audit.tracing.axes import (
+from checkerscope.analysis.audit.growth.axes import (
     CHANNEL,
     MIXED,
     Axes,
@@ -20,13 +20,13 @@ from checkerscope.analysis.audit.tracing.axes import (
     resized,
     single,
 )
-from checkerscope.analysis.audit.tracing.lineage import Lineage
+from checkerscope.analysis.audit.growth.lineage import Lineage
 
 VIEWS = ("view", "_unsafe_view", "_reshape_alias", "reshape")
 SQUEEZES = ("squeeze",)
 REMOVALS = ("select", "unbind")
 PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "matmul", "linear")
-REDUCTIONS = ("mean", "sum", "amax", "amin", "prod", "var", "std")
+REDUCTIONS = ("mean", "sum", "amax", "amin", "prod", "var", "std", "var_mean", "std_mean", "logsumexp")
 #: Operators that write values to places of a larger tensor.
 SCATTERS = ("index_put", "_index_put_impl_", "index_copy", "index_add", "scatter", "scatter_add", "masked_scatter")
 #: What `torch.istft` adds its frames up with.
@@ -84,6 +84,17 @@ class Call:
     def first(self) -> Lineage | None:
         """Lineage of the tensor that the call acts on."""
         return self.inputs[0][1] if self.inputs else None
+
+    @property
+    def main(self) -> Lineage | None:
+        """Lineage of the input with the highest resolution; a pooled or broadcast one says little."""
+        return max((lineage for _, lineage in self.inputs), key=lambda one: one.area, default=None)
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the call may enlarge something that the input never reached, such as a learned constant."""
+        is_resize = self.name.startswith(("upsample_", "_upsample_", "pixel_shuffle"))
+        return is_resize or (self.name == "convolution" and bool(self.args[6]))
 
     def is_one_of(self, names: Sequence[str]) -> bool:
         """Return whether the operator is one of `names`, or begins with one that ends in an underscore."""
@@ -200,6 +211,15 @@ def _dropped(call: Call, x: Tensor) -> set[int] | None:
     if call.name in REDUCTIONS and rest and isinstance(rest[0], list | tuple) and not (len(rest) > 1 and rest[1]):
         return {i % x.dim() for i in rest[0]} or set(range(x.dim()))
     return None
+
+
+def is_spectrum_after(call: Call, before: Lineage) -> bool:
+    """Return whether a result is a spectrum of the map: from its Fourier transform on until the inverse one."""
+    if call.name == "_fft_r2c":
+        return True
+    if call.name == "_fft_c2r":
+        return False
+    return bool(call.args[3]) if call.name == "_fft_c2c" else before.is_spectrum
 
 
 def ratio_after(call: Call, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[Fraction, ...]:

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from checkerscope.analysis.audit.tracing.axes import Axes, image, single
-from checkerscope.analysis.audit.tracing.enlarging import Growth
-from checkerscope.analysis.audit.tracing.lineage import Lineage, Record
+from checkerscope.analysis.audit.growth.axes import Axes, image, single
+from checkerscope.analysis.audit.growth.enlarging import Growth
+from checkerscope.analysis.audit.growth.lineage import Lineage, Record
 
 
 def opening(target: Tensor, record: Record, lineage: Lineage, dims: int) -> Growth | None:
@@ -39,8 +39,14 @@ def _steps(view: Tensor, record: Record) -> list[int]:
     return [own // full if full and own % full == 0 else 1 for own, full in strides]
 
 
-def whole_axes(lineage: Lineage, shape: tuple[int, ...]) -> Axes | None:
-    """Return what the axes of the whole memory stand for, from what is copied into a part of it."""
+def whole_lineage(lineage: Lineage, shape: tuple[int, ...], is_complex: bool) -> Lineage:
+    """Return what is known of the whole memory, from what is copied into a part of it."""
+    is_spectrum = lineage.is_spectrum or is_complex
+    grid = lineage.grid if is_spectrum else shape[2:]
+    return Lineage(_whole_axes(lineage, shape), grid, lineage.periods, is_spectrum=is_spectrum)
+
+
+def _whole_axes(lineage: Lineage, shape: tuple[int, ...]) -> Axes | None:
     if lineage.axes is None or len(lineage.axes) != len(shape):
         return None
     roles = [axis[0].role if axis else ("n", "c", 0, 1, 2)[i] for i, axis in enumerate(lineage.axes)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import lcm
+from math import lcm, prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from checkerscope.analysis.audit.tracing.axes import MIXED, Axes, extents
+from checkerscope.analysis.audit.growth.axes import MIXED, Axes, extents
 
 Period = tuple[int, ...]
 Geometry = tuple[int, tuple[int, ...], tuple[int, ...]]
@@ -40,16 +40,26 @@ class Lineage:
         grid: Length of every spatial axis of the map that it holds.
         periods: Periods of the grids that enlargements may have left in it, in its own pixels per axis.
         source: The layer that computed its channels, as long as they were only moved since.
+        is_spectrum: Its axes are frequencies; `grid` is that of the pixels that they came from.
+        squashed: Number of the saturating call (sigmoid, clamp, argmax ...) behind which values were only moved,
+            scaled or shifted; None for any other tensor.
     """
 
     axes: Axes | None
     grid: tuple[int, ...]
     periods: frozenset[Period] = frozenset()
     source: Source | None = None
+    is_spectrum: bool = False
+    squashed: int | None = None
 
-    def resampled(self, ratio: Sequence[Fraction]) -> frozenset[Period]:
-        """Return the periods after a change of resolution by `ratio` per axis."""
-        return scaled(self.periods, ratio)
+    @property
+    def area(self) -> int:
+        """Number of pixels of the map that it holds, 0 if it holds none."""
+        return prod(self.grid) if self.grid else 0
+
+    def is_near(self, other: Lineage) -> bool:
+        """Return whether two resolutions are the same up to padding."""
+        return all(3 * x >= 2 * y and 2 * x <= 3 * y for x, y in zip(self.grid, other.grid, strict=True))
 
 
 def scaled(periods: Iterable[Period], ratio: Sequence[Fraction]) -> frozenset[Period]:
@@ -77,6 +87,7 @@ class Record:
         stride: Of that tensor.
         views: What is known of every view of it.
         pending: Marks memory that is being filled phase by phase; cleared when it is first read.
+        pasted: Where parts of a map were written into it, as offsets in one channel.
     """
 
     reference: StorageWeakRef
@@ -84,6 +95,7 @@ class Record:
     stride: tuple[int, ...]
     views: dict[Geometry, Lineage] = field(default_factory=dict)
     pending: Any = None
+    pasted: set[int] = field(default_factory=set)
 
 
 def geometry(tensor: Tensor) -> Geometry:
@@ -119,7 +131,7 @@ class Ledger:
         exact = found.views.get(geometry(tensor))
         if exact is not None:
             return exact
-        return replace(next(iter(found.views.values())), axes=None, source=None)
+        return replace(next(iter(found.views.values())), axes=None, source=None, squashed=None)
 
     def write(self, tensor: Tensor, lineage: Lineage) -> None:
         """Note what is known of a tensor."""

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from checkerscope.analysis.audit.tracing.axes import Axes, Axis, shuffled, space
-from checkerscope.analysis.audit.tracing.lineage import Lineage, Source
-from checkerscope.analysis.audit.tracing.operators import MOVES, OVERLAP_ADD, PRODUCTS, SCATTERS, Call
+from checkerscope.analysis.audit.growth.axes import Axes, Axis, shuffled, space
+from checkerscope.analysis.audit.growth.lineage import Lineage, Source
+from checkerscope.analysis.audit.growth.operators import MOVES, OVERLAP_ADD, PRODUCTS, SCATTERS, Call
 
 #: A float scale factor is taken as the nearest fraction with at most this denominator.
 MAX_DENOMINATOR = 64
@@ -115,6 +115,7 @@ def _interpolated(call: Call, out: Tensor) -> Growth | None:
     factors = [Fraction(o, n) for o, n in zip(size, sides, strict=True)]
     if len(asked) == len(size):
         factors = [Fraction(a).limit_denominator(MAX_DENOMINATOR) for a in asked]
+    factors = [Fraction(1) if n == 1 else f for f, n in zip(factors, sides, strict=True)]  # a value spread, no grid
     corners = len(call.args) > 2 and call.args[2] is True
     mode = call.name.strip("_").removeprefix("upsample_").rstrip("123d_a").replace("_exact", "-exact")
     name = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
