@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from checkerscope.analysis.audit import audit
+    from checkerscope.analysis.inspect import inspect
     from checkerscope.analysis.measures.checkerboard_energy import checkerboard_energy
     from checkerscope.analysis.measures.tone import tone
     from checkerscope.analysis.statistics import periodicity_test
@@ -25,12 +26,22 @@ _HOMES = {
     "Upsampler": "checkerscope.toolkit.contracts.upsampler",
     "audit": "checkerscope.analysis.audit",
     "checkerboard_energy": "checkerscope.analysis.measures.checkerboard_energy",
+    "inspect": "checkerscope.analysis.inspect",
     "periodicity_test": "checkerscope.analysis.statistics",
     "phase_gains": "checkerscope.toolkit.response",
     "tone": "checkerscope.analysis.measures.tone",
 }
 
-__all__ = ["Upsampler", "__version__", "audit", "checkerboard_energy", "periodicity_test", "phase_gains", "tone"]
+__all__ = [
+    "Upsampler",
+    "__version__",
+    "audit",
+    "checkerboard_energy",
+    "inspect",
+    "periodicity_test",
+    "phase_gains",
+    "tone",
+]
 
 
 def __getattr__(name: str) -> Any:

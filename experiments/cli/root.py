@@ -32,6 +32,7 @@ COMMANDS = {
     "cure": "cure",
     "geometry": "geometry",
     "init": "init",
+    "inspect": "inspect",
     "measure": "study",
     "metric-audit": "metric_audit",
     "paper": "study",

@@ -75,7 +75,7 @@ def walk(root: Path) -> Walk:
     for path in _everything(root, problems):
         if path.suffix.lower() not in SUFFIXES:
             ignored += 1
-        elif reason := _oddity(path):
+        elif reason := oddity(path):
             problems.append(Problem(printable(path, root), reason))
         else:
             files.append(path)
@@ -104,7 +104,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _oddity(path: Path) -> str:
+def oddity(path: Path) -> str:
     """Return why a name does not lead to a regular file, or nothing; opening a pipe would wait for ever."""
     try:
         mode = path.stat().st_mode
