@@ -13,19 +13,23 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import json
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from _output import save
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import zoom
 
 from checkerscope.analysis.inspect import Inspection, inspect
 from checkerscope.toolkit.images import dead_leaves, photos
@@ -41,6 +45,8 @@ SIDE = 128
 SETS = (1, 16, 64)
 QUALITIES = (50, 75, 90, 95)
 PERIODS = (2, 4, 8, 14, 16)
+PARTS = ["rate", "clean", "power", "jpeg"]
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 def packaged(package: str) -> list[Pixels]:
@@ -83,7 +89,7 @@ def pool(pictures: list[Pixels], count: int, rng: np.random.Generator) -> list[P
 
 def pools(count: int, rng: np.random.Generator) -> dict[str, list[Pixels]]:
     """Return what is clean, by source."""
-    tuning = [photos._read(one, 1) for part in photos._PHOTOGRAPHS.values() for one in part]
+    tuning = [photos._read(one, 1).astype(np.float64) for part in photos._PHOTOGRAPHS.values() for one in part]
     checking = [opened(photos._folder() / name) for name in OTHERS]
     leaves = dead_leaves.load("test", SIDE, images=min(count, 200)).movedim(1, -1).double().numpy()
     return {
@@ -115,16 +121,14 @@ def clean_cells(sources: dict[str, list[Pixels]], draws: int, rng: np.random.Gen
 
 
 def jpeg_cells(images: list[Pixels], draws: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    for quality in QUALITIES:
-        for colour in ("4:4:4", "4:2:0"):
-            for stored in ("jpeg", "png"):
-                for count in (1, 16):
-                    found = [compressed(drawn(images, count, rng), quality, colour, stored) for _ in range(draws)]
-                    yield {
-                        "kind": "jpeg", "quality": quality, "colour": colour, "stored as": stored, "images": count,
-                        "draws": draws, "blamed on an upsampler": sum(one.grid is not None for one in found) / draws,
-                        "named as compression": sum("compression" in kinds(one) for one in found) / draws,
-                    }  # fmt: skip
+    for quality, stored, count in product(QUALITIES, ("jpeg", "png"), (1, 16)):
+        colours = [("4:4:4", "4:2:0")[index % 2] for index in range(draws)]
+        found = [compressed(drawn(images, count, rng), quality, colour, stored) for colour in colours]
+        yield {
+            "kind": "jpeg", "quality": quality, "stored as": stored, "images": count, "draws": draws,
+            "blamed on an upsampler": sum(one.grid is not None for one in found) / draws,
+            "named as compression": sum("compression" in kinds(one) for one in found) / draws,
+        }  # fmt: skip
 
 
 def kinds(found: Inspection) -> set[str]:
@@ -170,9 +174,9 @@ def power_cells(images: list[Pixels], draws: int, db: float, rng: np.random.Gene
         return tiled(pattern("rows", period, rng))
 
     makers: dict[str, tuple[int, list[str], Callable[[], Pixels]]] = {
-        f"{period} px": (period, ["rows", "columns"], lambda period=period: grid(period)) for period in PERIODS
+        f"{period} px": (period, ["rows", "columns"], partial(grid, period)) for period in PERIODS
     }
-    makers |= {f"{period} px, rows only": (period, ["rows"], lambda period=period: rows(period)) for period in (2, 8)}
+    makers |= {f"{period} px, rows only": (period, ["rows"], partial(rows, period)) for period in (2, 8, 16)}
     makers["2 px and as much of 8 px"] = (8, ["rows", "columns"], lambda: (grid(2) + grid(8)) / np.sqrt(2))
     for name, (period, axes, make) in makers.items():
         found = [looked_at(added(drawn(images, 16, rng), make(), db)) for _ in range(draws)]
@@ -194,53 +198,78 @@ def added(images: list[Pixels], grid: Pixels, db: float) -> list[Pixels]:
 
 
 def rate_cells(count: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Yield how long a folder of pictures of 256 x 256 takes, clean and with a grid."""
+    """Yield how long a folder of pictures of 256 x 256 takes in a process of its own, clean and with a grid.
+
+    One in forty is a picture of its own, the others are copies, which are read and decoded like any other.
+    """
     rows, columns = np.indices((256, 256))
     grid = ((rows % 8 == 0) & (columns % 8 == 0)) * 0.05
-    smooth = np.kron(rng.uniform(0.2, 0.8, (64, 9, 9, 3)), np.ones((1, 32, 32, 1)))[:, :256, :256]
     for name, pattern_ in {"clean": 0 * grid, "grid of 8 px": grid}.items():
         with tempfile.TemporaryDirectory() as folder:
-            for index in range(count):
-                noise = rng.normal(0, 0.03, (256, 256, 3))
-                image = eight_bits(smooth[index % len(smooth)] + noise + pattern_[..., None])
-                Image.fromarray(image).save(Path(folder) / f"{index}.png", compress_level=1)
-            start, cpu = time.monotonic(), time.process_time()
-            found = inspect(folder)
-            yield {
-                "kind": "rate", "folder": name, "images": count, "size": [256, 256],
-                "seconds": round(time.monotonic() - start, 1), "cpu seconds": round(time.process_time() - cpu, 1),
-                "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                "period": found.grid.period if found.grid else None,
-            }  # fmt: skip
+            for index in range(-(-count // 40)):
+                patches = rng.uniform(0.2, 0.8, (12, 12, 3)).astype(np.float32)
+                smooth = np.stack(
+                    [zoom(plane, 24, order=3)[index % 32 :][:256, :256] for plane in np.moveaxis(patches, -1, 0)], -1
+                )
+                image = eight_bits(smooth + rng.normal(0, 0.03, (256, 256, 3)) + pattern_[..., None])
+                buffer = io.BytesIO()
+                Image.fromarray(image).save(buffer, "PNG")
+                for copy in range(min(40, count - 40 * index)):
+                    (Path(folder) / f"{index}-{copy}.png").write_bytes(buffer.getvalue())
+            yield {"kind": "rate", "folder": name, "images": count, "size": [256, 256], **timed(folder)}
+
+
+def timed(folder: str) -> dict[str, Any]:
+    """Return what the command says and takes."""
+    command = [sys.executable, "-m", "checkerscope", "inspect", folder, "--json"]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "seconds": round(seconds, 1), "processor seconds": round(processor, 1), "peak MiB": after.ru_maxrss // 1024,
+        "period": found["period"],
+    }  # fmt: skip
+
+
+def cells(part: str, draws: int, folder: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """Yield the cells of one part."""
+    if part == "rate":
+        yield from rate_cells(folder, rng)
+        return
+    sources = pools(600, rng)
+    if part == "clean":
+        yield from clean_cells(sources, draws, rng)
+    elif part == "power":
+        yield from power_cells(sources["other photographs"], draws, -40.0, rng)
+    else:
+        yield from jpeg_cells(sources["other photographs"], max(1, draws // 5), rng)
 
 
 def main() -> None:
+    from benchmarks.harness import output
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, help="JSON file to write")
     parser.add_argument("--draws", type=int, default=200, help="sets per cell (default %(default)s)")
     parser.add_argument("--folder", type=int, default=10_000, help="pictures of the rate (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default %(default)s)")
-    parser.add_argument("--parts", nargs="+", default=["rate", "clean", "power", "jpeg"], help="(default all)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="others stay in the file as they are")
+    output.add_option(parser)
     options = parser.parse_args()
-    began = time.monotonic()
     torch.set_num_threads(1)
-    rng = np.random.default_rng(options.seed)
-    sources = pools(600, rng) if set(options.parts) - {"rate"} else {}
-    others = sources.get("other photographs", [])
-    makers: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        "rate": lambda: rate_cells(options.folder, rng),  # first: the peak of memory is of the process
-        "clean": lambda: clean_cells(sources, options.draws, rng),
-        "power": lambda: (cell for db in (-40.0, -46.0) for cell in power_cells(others, options.draws, db, rng)),
-        "jpeg": lambda: jpeg_cells(others, max(1, options.draws // 5), rng),
-    }
-    cells = []
+    place = output.file_in(options.output, "inspection")
     for part in options.parts:
-        for cell in makers[part]():
-            cells.append(cell)
-            print(cell, file=sys.stderr, flush=True)
-    packages = [name for name in PACKAGED if importlib.util.find_spec(name)]
-    save({"seed": options.seed, "draws": options.draws, "packages": packages, "cells": cells}, began, options.output)
+        began, made = time.monotonic(), []
+        for cell in cells(part, options.draws, options.folder, np.random.default_rng(options.seed)):
+            made.append(cell)
+            output.say(str(cell))
+        packages = [name for name in PACKAGED if importlib.util.find_spec(name)]
+        # read again at the end of each part: another process may have added its own
+        found = json.loads(place.read_text())["parts"] if place is not None and place.exists() else {}
+        found[part] = {"seed": options.seed, "packages": packages, **output.cost(began), "cells": made}
+        output.finish({"parts": found}, place, "inspection")
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT))
     main()

@@ -25,8 +25,9 @@ Integers = NDArray[np.intp]
 LEAST_PERIODS = 4
 #: Longest side of a spectrum: larger maps are folded to a multiple of the period about as long.
 LONGEST = 512
-# Half-width in bins of a line's neighbourhood, at least; it reaches over two lines of the lattice to either side.
-_RADIUS, _LINES = 12, 2
+# Half-width in bins of a line's neighbourhood: an eighth of a cycle per pixel, over which a spectrum hardly changes,
+# but no fewer and no more bins than these.
+_EIGHTH, _LEAST_RADIUS, _MOST_RADIUS = 8, 6, 12
 # A Hann window makes neighbouring bins alike: k bins in a row hold k / 1.944 independent powers.
 _HANN = 1.944
 # Bins of photographs scatter more than an exponential law allows, and the background's shape hides something.
@@ -92,13 +93,11 @@ def measure(field: Floats, order: int, *, whole: bool = False) -> Lines:
     power = _power(field, order)
     shape = power.shape[1], power.shape[2]
     around = _surroundings(shape, order, whole)
-    background = uniform_filter(power * around.free, (0, *_window(shape, order)), mode="wrap")[
-        :, around.down, around.across
-    ]
+    background = uniform_filter(power * around.free, (0, *_window(shape)), mode="wrap")[:, around.down, around.across]
     for axis, on_axis in enumerate((around.columns == 0, around.rows == 0)):
         at = (around.down, around.across)[axis][on_axis]
         along = (power[:, :, 0] if axis == 0 else power[:, 0]) * around.free_along[axis]
-        background[:, on_axis] = uniform_filter1d(along, _window(shape, order)[axis], axis=1, mode="wrap")[:, at]
+        background[:, on_axis] = uniform_filter1d(along, _window(shape)[axis], axis=1, mode="wrap")[:, at]
     expected = np.maximum(background / around.share, 1e-300)
     real = (2 * around.rows % order == 0) & (2 * around.columns % order == 0)
     log_p = _log_tail(power[:, around.down, around.across] / expected, around.degrees, real)
@@ -143,7 +142,7 @@ def _surroundings(shape: tuple[int, int], order: int, whole: bool) -> _Surroundi
     down, across = rows * steps[0], columns * steps[1]
     near = [_is_near(side, step) for side, step in zip(shape, steps, strict=True)]
     free = ~(near[0][:, None] & near[1])
-    size = _window(shape, order)
+    size = _window(shape)
     share = uniform_filter(free.astype(np.float64), size, mode="wrap")[down, across]
     count = share * size[0] * size[1] / _HANN**2
     for axis, on_axis in enumerate((columns == 0, rows == 0)):
@@ -154,9 +153,9 @@ def _surroundings(shape: tuple[int, int], order: int, whole: bool) -> _Surroundi
     return _Surroundings(rows, columns, down, across, free, (~near[0], ~near[1]), np.maximum(share, 1e-12), degrees)
 
 
-def _window(shape: tuple[int, int], order: int) -> tuple[int, int]:
+def _window(shape: tuple[int, int]) -> tuple[int, int]:
     """Return the sides in bins of a line's neighbourhood."""
-    down, across = (2 * max(_RADIUS, _LINES * (side // order)) + 1 for side in shape)
+    down, across = (2 * min(_MOST_RADIUS, max(_LEAST_RADIUS, side // _EIGHTH)) + 1 for side in shape)
     return down, across
 
 

@@ -19,7 +19,18 @@ ROOMS = {
         *("reporter", "errors"),
     ),
     "analysis": (
-        *("figures", "tables", "metric_audit", "cures", "audit", "comparison", "measures", "statistics", "periodicity"),
+        *(
+            "figures",
+            "tables",
+            "metric_audit",
+            "cures",
+            "audit",
+            "inspect",
+            "comparison",
+            "measures",
+            "statistics",
+            "periodicity",
+        ),
         *("cost", "distortions", "phases", "spectra", "lattice", "trial", "records"),
     ),
     "toolkit": (
