@@ -30,6 +30,8 @@ from checkerscope.toolkit.training.devices import check_precision
 
 #: Seconds that building and trying one arm, or its measures, may take; a loop without an end is known by its length.
 TIMEOUT = 120.0
+#: Variables that torch sets when its compiler is imported, which a part of torch may do at any time.
+TORCHS_OWN = ("TORCHINDUCTOR_", "TRITON_")
 #: Images that measures are tried on.
 TRIED_IMAGES = 2
 
@@ -237,7 +239,7 @@ def _shared_state() -> dict[str, Any]:
         "gradient mode": torch.is_grad_enabled(),
         "deterministic mode": torch.are_deterministic_algorithms_enabled(),
         "working directory": os.getcwd(),
-        "environment": dict(os.environ),
+        "environment": {name: value for name, value in os.environ.items() if not name.startswith(TORCHS_OWN)},
         "signal handlers": [signal.getsignal(number) for number in STOPPING],
     }
 
@@ -257,8 +259,9 @@ def _restore(state: dict[str, Any]) -> None:
     for number, handler in zip(STOPPING, state["signal handlers"], strict=True):
         if signal.getsignal(number) != handler:
             signal.signal(number, handler)
+    torchs = {name: value for name, value in os.environ.items() if name.startswith(TORCHS_OWN)}
     os.environ.clear()
-    os.environ.update(state["environment"])
+    os.environ.update(state["environment"] | torchs)
 
 
 def _short(value: Any) -> str:

@@ -205,6 +205,17 @@ def test_what_the_process_shares_is_put_back_and_the_change_named(
     assert look() == before
 
 
+def test_what_torch_sets_by_itself_is_no_components_doing(plant: Callable[..., Path], tiny: Path) -> None:
+    before = os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    plant(top="os.environ['TORCHINDUCTOR_CACHE_DIR'] = '/tmp/torch'")
+    try:
+        checked(tiny)
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/tmp/torch"
+    finally:
+        os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+        os.environ.update({} if before is None else {"TORCHINDUCTOR_CACHE_DIR": before})
+
+
 def test_a_bad_component_ends_the_command_before_anything_is_trained(
     plant: Callable[..., Path], tiny: Path, tmp_path: Path, checkerscope: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
