@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,6 +27,8 @@ MOST_PARAMETERS = 500_000_000
 #: Inputs that a remedy is fitted to, and what a step of a fit takes in forward passes of one example.
 FITTED = 16
 STEP = 20.0
+#: Characters in a line of the list.
+WIDTH = 80
 #: A cure that takes less off the tone is none.
 LEAST_DB = 10.0
 
@@ -213,14 +216,20 @@ def _lines(trials: Trials) -> list[str]:
     """Return a table of what helps, then what does not and why."""
     found = ["cures, each tried on a copy: tone after, change of the output, price"]
     for cure in trials.cures:
-        name = described(cure.name, cure.options)
         macs = "" if cure.macs is None else f", MACs {cure.macs - 1:+.0%}"
         over = "" if cure.clean else " (over the limit)"
         after = "none" if cure.tone_db <= FLOOR_DB else f"{cure.tone_db:.1f} dB"
-        found.append(f"  {name}: {after}{over}; {cure.change_db:+.1f} dB; parameters {cure.parameters:+,}{macs}")
-        found.append(f"      {cure.promise}; {cure.cost}")
+        price = f"parameters {cure.parameters:+,}{macs}"
+        found += _folded(
+            f"{described(cure.name, cure.options)}: {after}{over}; {cure.change_db:+.1f} dB; {price}", "  "
+        )
+        found += _folded(f"{cure.promise}; {cure.cost}", "      ")
     if not trials.cures:
         found.append("  none helps")
     for name, why in trials.refused.items():
-        found.append(f"  not {name}: {why}")
-    return found + ([f"  {trials.untried}"] if trials.untried else [])
+        found += _folded(f"not {name}: {why}", "  ")
+    return found + (_folded(trials.untried, "  ") if trials.untried else [])
+
+
+def _folded(line: str, indent: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False)

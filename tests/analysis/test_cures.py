@@ -129,7 +129,8 @@ def test_the_list_says_tone_change_and_price() -> None:
     )
     text = str(Trials((cure,), {"icnr": "3 taps"}, "no time for fir"))
     assert text.splitlines()[1:] == [
-        "  hold places=output period=[1,4]: -31.2 dB (over the limit); -12.5 dB; parameters +1,200, MACs +25%",
+        "  hold places=output period=[1,4]: -31.2 dB (over the limit); -12.5 dB;",
+        "    parameters +1,200, MACs +25%",
         "      approximate; blurs",
         "  not icnr: 3 taps",
         "  no time for fir",

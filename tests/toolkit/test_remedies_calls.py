@@ -471,3 +471,24 @@ def test_a_module_that_cannot_be_copied_is_refused_in_one_line() -> None:
     module.lock = threading.Lock()
     with pytest.raises(ValueError, match=r"equal_gain: expected a module that can be copied, got cannot pickle"):
         equal_gain.apply(module)
+
+
+def test_an_exported_model_is_cured_as_its_source() -> None:
+    x = example("shuffle")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.export.export(made("shuffle"), (x,)).module()
+        cured = [remedy.apply(module, example=x) for remedy in (equal_gain, hold)]
+        assert not audit(module, x).clean
+        assert all(audit(one, x).clean for one in cured)
+
+
+def test_a_scripted_model_is_cured_at_its_output_alone() -> None:
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        module = torch.jit.script(nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2)))
+    for remedy in (equal_gain, icnr, self_distil, resize_conv, hold):
+        with pytest.raises(ValueError, match=r"expected a module in Python, got a scripted one; use hold with places"):
+            remedy.apply(module)
+    assert audit(hold.apply(module, places="output", period=2), example("shuffle")).clean

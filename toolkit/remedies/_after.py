@@ -43,6 +43,8 @@ def filtered(
     checks.choice(f"{name}: places", places, PLACES)
     cured = parametrizations.copied(module, name)
     example = _running.example_of(cured, example)
+    if places != "output" or period is None:
+        _running.check_python(cured, name)
     if places == "output":
         return _behind_output(cured, name, taps, period, example)
     if period is not None:

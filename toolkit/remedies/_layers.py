@@ -86,12 +86,16 @@ class BehindCalls(_Around):
 
     def add(self, function: str, ordinal: int, layer: nn.Module) -> None:
         """Let `layer` follow the call number `ordinal` of a function, from 0, counted within one `forward`."""
-        self.layers[f"{function}_{ordinal}"] = layer
+        self.layers[_key(function, ordinal)] = layer
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the module makes of its arguments with the layers in place."""
         with _Following(self.layers):
             return self.inner(*args, **kwargs)
+
+
+def _key(function: str, ordinal: int) -> str:
+    return f"{function}_{ordinal}".replace(".", "_")  # torch wants no dots in the name of a module
 
 
 class _Following(TorchFunctionMode):
@@ -101,7 +105,7 @@ class _Following(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        key = f"{name}_{self._calls[name]}"
+        key = _key(name, self._calls[name])
         self._calls[name] += 1
         output = func(*args, **(kwargs or {}))
         return self._layers[key](output) if key in self._layers else output

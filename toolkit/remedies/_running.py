@@ -57,6 +57,16 @@ def outputs(model: nn.Module, inputs: Tensor, batch_size: int = 16) -> Tensor:
     return torch.cat(found)
 
 
+def check_python(model: nn.Module, name: str) -> None:
+    """Check that the module runs as Python, where its layers and calls can be seen and changed.
+
+    Raises:
+        ValueError: If a part of it is scripted.
+    """
+    if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        raise checks.mismatch(name, "a module in Python", "a scripted one", "use hold with places=output")
+
+
 def example_of(model: nn.Module, given: Any = None) -> Any:
     """Return an example of the module's input: the given one, else a flat map that fits its first layer.
 

@@ -164,6 +164,7 @@ def without_calls(model: nn.Module, name: str, example: Any = None) -> None:
     Raises:
         ValueError: If some are calls in a `forward`: what is left makes a grid as before.
     """
+    _running.check_python(model, name)
     calls = [site.name for site in find(model, example) if site.call is not None]
     if calls:
         raise checks.mismatch(name, "layers to exchange", ", ".join(calls), "use equal_gain, or hold")
@@ -187,6 +188,7 @@ def learned(model: nn.Module, name: str, example: Any = None) -> list[Site]:
         ValueError: If there is none, or if there are others as well that no kernel can be changed for: what cures
             some enlargements and not all leaves a grid, often a stronger one.
     """
+    _running.check_python(model, name)
     sites = find(model, example)
     curable = list({_kernels_of(site): site for site in reversed(sites) if site.parameters()}.values())[::-1]
     others = [site.name for site in sites if site.call is not None and not site.parameters()]
