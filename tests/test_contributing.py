@@ -41,3 +41,20 @@ def test_what_it_points_to_is_there() -> None:
     assert [path for path in sorted(pointed) if not (PROJECT / path).exists()] == []
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.M))
     assert set(re.findall(r"`make ([a-z-]+)", TEXT)) <= targets
+
+
+def test_the_map_of_the_code_points_to_files() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"`([\w./]+)`", line) for line in text.splitlines() if line.startswith("|")]
+    missing = []
+    for row in rows:
+        folder = Path()  # of the path before, where only a name is given
+        for path in map(Path, row):
+            folder = path.parent if len(path.parts) > 1 else folder
+            if path.suffix == ".py" and folder != Path() and not (PROJECT / folder / path.name).exists():
+                missing.append(str(folder / path.name))
+    assert sum(map(len, rows)) > 30
+    assert missing == []
+    listed = set(re.findall(r"^  (\w+)/", text, re.M))
+    assert {"cli", "store", "figures", "training"} <= listed
+    assert [name for name in listed if not list(PROJECT.glob(f"*/{name}/__init__.py"))] == []
