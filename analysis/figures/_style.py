@@ -88,8 +88,7 @@ def _take_as_text(figure: Figure) -> None:
         for label in axis.get_ticklabels(minor=which)
     }
     for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        if text not in formulas:
+        if isinstance(text, Text) and text not in formulas:
             text.set_parse_math(False)
 
 
