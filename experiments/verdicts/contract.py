@@ -2,7 +2,7 @@
 
 A file declares, as literals, `LABEL`, `STATEMENT` (our words), `SOURCE` (document and section, or author, year and
 reference), `KIND` (one of `KINDS`), for a landmark also `THEIR_SETTING` and
-`OUR_SETTING`, and defines
+`OUR_SETTING`, perhaps a `PICTURE` of its numbers (`experiments.verdicts.pictured`), and defines
 
     check(budget: str) -> Verdict
 

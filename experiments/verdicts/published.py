@@ -2,6 +2,7 @@
 
 paper/data/claims/verdicts.csv       one row per claim
 paper/data/claims/measured.csv       one row per number: value, unit, 95 % interval, seeds or cases
+paper/data/claims/pictured.csv       one row per number that a claim puts into its picture
 paper/data/claims/environment.json   by claim: CPU seconds, code, versions, processor; outside the digests
 """
 
@@ -22,6 +23,7 @@ from checkerscope.experiments.study import source_code
 from checkerscope.experiments.verdicts import page as claims_page
 from checkerscope.experiments.verdicts.contract import KINDS, PACKAGE
 from checkerscope.experiments.verdicts.judging import ENVIRONMENT, VerdictStore, read_environment
+from checkerscope.experiments.verdicts.pictured import pictured
 from checkerscope.toolkit import catalog
 
 STUDY = "claims"
@@ -33,7 +35,7 @@ JUDGED_COLUMNS = ("verdict", "key", "why", "corrected")
 
 
 def records(bodies: Iterable[dict[str, Any]]) -> Records:
-    """Return verdicts as tables `verdicts` (one row per claim) and `measured` (one row per number)."""
+    """Return verdicts as tables: `verdicts` by claim, `measured` by number, `pictured` as the claims declare."""
     ordered = sorted(bodies, key=lambda body: (KINDS.index(body["claim"]["kind"]), body["claim"]["name"]))
     verdicts = [
         {**{key: body["claim"]["name" if key == "claim" else key] for key in VERDICT_COLUMNS},
@@ -45,7 +47,11 @@ def records(bodies: Iterable[dict[str, Any]]) -> Records:
         for body in ordered
         for name, number in body["verdict"]["numbers"].items()
     ]
-    tables = {"verdicts": pd.DataFrame(verdicts), "measured": pd.DataFrame(measured)}
+    return _records(pd.DataFrame(verdicts), pd.DataFrame(measured))
+
+
+def _records(verdicts: pd.DataFrame, measured: pd.DataFrame) -> Records:
+    tables = {"verdicts": verdicts, "measured": measured, "pictured": pictured(measured)}
     return Records(tables=tables, study=STUDY, question=QUESTION)
 
 
@@ -59,11 +65,8 @@ def load(folder: Path = PUBLISHED) -> Records | None:
         return None
     found = load_records(folder)
     verdicts = found.tables["verdicts"].astype(object)  # a column without a word in it is read as numbers
-    return Records(
-        tables={"verdicts": verdicts.where(verdicts.notna(), ""), "measured": found.tables["measured"]},
-        study=found.study,
-        question=found.question,
-    )
+    tables = {**found.tables, "verdicts": verdicts.where(verdicts.notna(), "")}
+    return Records(tables=tables, study=found.study, question=found.question)
 
 
 def publish(verdicts: VerdictStore, names: Sequence[str], folder: Path = PUBLISHED, page: Path = PAGE) -> list[Path]:
@@ -102,7 +105,7 @@ def _merge(committed: Records | None, fresh: Records) -> Records:
             order = {claim: (KINDS.index(kind), claim) for claim, kind in kinds}
         by_claim = tables[name]["claim"].map(order)
         tables[name] = tables[name].assign(order=by_claim).sort_values("order", kind="stable").drop(columns="order")
-    return Records(tables=tables, study=STUDY, question=QUESTION)
+    return _records(**tables)
 
 
 def differences(bodies: Iterable[dict[str, Any]], committed: Records | None) -> list[str]:

@@ -9,6 +9,13 @@ from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, o
 LABEL = "H2: divisibility does not decide"
 SOURCE = "this study, hypothesis 2"
 KIND = "hypothesis"
+PICTURE = {
+    "title": "divisible or not",
+    "x": "kernel size, stride 2",
+    "y": "tone (image units)",
+    "series": {"final conv": "flat_tone_k{}_final_conv", "no final conv": "flat_tone_k{}_no_final_conv"},
+    "filled": 2,
+}
 STATEMENT = "After training, whether the kernel size is divisible by the stride does not decide how much tone is left."
 DIVISIBLE, OTHERS = (2, 4, 6), (3, 5)
 

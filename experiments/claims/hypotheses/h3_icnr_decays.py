@@ -9,6 +9,14 @@ from checkerscope.experiments.verdicts.contract import Number, Verdict, judge, o
 LABEL = "H3: ICNR's benefit decays"
 SOURCE = "this study, hypothesis 3"
 KIND = "hypothesis"
+PICTURE = {
+    "title": "ICNR decays",
+    "x": "step of training",
+    "y": "tone (image units)",
+    "series": {"random start": "tone_random_at_{}", "ICNR": "tone_icnr_at_{}"},
+    "log": True,
+    "line": True,
+}
 STATEMENT = (
     "The benefit of ICNR decays with training: it starts clean and ends with much of the tone of a random start."
 )

@@ -13,6 +13,12 @@ SOURCE = "Pons 2021, arXiv:2010.14356, sections 4 and 5"
 KIND = "landmark"
 THEIR_SETTING = "Spectrograms of three sub-pixel layers on a constant at 4 kHz."
 OUR_SETTING = "The same chain with 16 channels and no biases; share of power at each multiple of 4 kHz over draws."
+PICTURE = {
+    "title": "tones and replicas",
+    "x": "frequency (kHz)",
+    "y": "share of power",
+    "series": {"all layers": "share_at_{}_khz", "first layer alone": "share_at_{}_khz_first_layer_only"},
+}
 STATEMENT = (
     "Three randomly initialized sub-pixel layers (x2) turn a constant at 4 kHz into tones at 4, 8 and 16 kHz, and the"
     " tones of earlier layers are replicated by later ones, at 8, 12 and 16 kHz."
