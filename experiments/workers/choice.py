@@ -10,7 +10,7 @@ from pathlib import Path
 
 from checkerscope.experiments.workers import local
 
-INSTALL = "install the extra [dask]: pip install -c constraints.txt -e '.[dask]'"
+INSTALL = "install the extra [{0}]: pip install -c constraints.txt -e '.[{0}]'"
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,13 @@ class Workers:
         if self.slurm and not self.count:
             raise ValueError("--slurm: expected --workers N with the number of jobs")
         if self.dask is not None and importlib.util.find_spec("distributed") is None:
-            raise ValueError(f"--dask: expected the package distributed, which is not installed; {INSTALL}")
+            raise ValueError(
+                f"--dask: expected the package distributed, which is not installed; {INSTALL.format('dask')}"
+            )
         if self.slurm and importlib.util.find_spec("dask_jobqueue") is None:
-            raise ValueError(f"--slurm: expected the package dask-jobqueue, which is not installed; {INSTALL}")
+            raise ValueError(
+                f"--slurm: expected the package dask-jobqueue, which is not installed; {INSTALL.format('slurm')}"
+            )
 
     @property
     def joins_models(self) -> bool:
