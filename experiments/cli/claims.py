@@ -61,6 +61,7 @@ def claims(
     A commit that changes a committed verdict says so in a line that begins with `Numbers:`; --check looks at the
     history too.
     """
+    from checkerscope.experiments.reporting import publish as publishing
     from checkerscope.experiments.verdicts import published
     from checkerscope.experiments.verdicts.contract import PACKAGE
     from checkerscope.experiments.verdicts.judging import VerdictStore
@@ -72,6 +73,8 @@ def claims(
     verdicts = VerdictStore.open(results, budget, again=again)
     if (publish or check) and budget != "full":
         raise click.UsageError("--publish and --check need --budget full: smoke verdicts rest on few seeds")
+    if publish:
+        publishing.check()
     pending = verdicts.pending(chosen)
     if pending:
         _judge(verdicts, pending, total=len(chosen), workers=workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from checkerscope.experiments.store.cells import csv_bytes
 from checkerscope.toolkit import catalog
 
 FIGURES, TABLES = "checkerscope.analysis.figures", "checkerscope.analysis.tables"
-#: Place of what declares none among the figures or tables; small numbers come first.
+#: Place of a figure or table that declares none; small numbers come first.
 RANK = 50
 
 
@@ -45,7 +45,7 @@ def draw(records: Records, report: Callable[[str], None] = lambda line: None, *,
     files: dict[str, bytes] = {}
     artefacts: list[dict[str, Any]] = []
     skipped: dict[str, list[str]] = {}
-    for package, name in (*_ordered(TABLES), *_ordered(FIGURES)):
+    for package, name in _ordered():
         if _flag(package, name, "scope", "study") != scope:
             continue
         lacking = [need for need in _flag(package, name, "needs", ()) if not records.has(need)]
@@ -60,10 +60,10 @@ def draw(records: Records, report: Callable[[str], None] = lambda line: None, *,
     return Drawn(files, tuple(artefacts), tuple(said))
 
 
-def _ordered(package: str) -> Iterator[tuple[str, str]]:
-    """Yield the components of a package in the order of a document: by `RANK`, then by name."""
-    names = sorted(catalog.names(package), key=lambda name: (_flag(package, name, "rank", RANK), name))
-    return ((package, name) for name in names)
+def _ordered() -> list[tuple[str, str]]:
+    """Return all tables and figures, each with its package, in the order of a document: by `RANK`, tables first."""
+    found = [(package, name) for package in (TABLES, FIGURES) for name in catalog.names(package)]
+    return sorted(found, key=lambda one: _flag(one[0], one[1], "rank", RANK))
 
 
 def _flag(package: str, name: str, flag: str, default: Any) -> Any:
