@@ -15,8 +15,8 @@ from types import FrameType
 from checkerscope.experiments.errors import STOPPING, Stopped
 
 
-class _Told:
-    """Which signal told this program to stop, for `run`: the exception of the handler may get lost on its way."""
+class _Signal:
+    """The signal that arrived, for `run`: the exception that the handler raises may be swallowed on its way."""
 
     number = 0
 
@@ -69,8 +69,8 @@ def _command(arguments: Sequence[str]) -> object:
         code = cli.main(list(arguments), prog_name="checkerscope", standalone_mode=False)
         sys.stdout.flush()
     finally:
-        if _Told.number:  # whatever somebody's code has made of it
-            raise Stopped(_Told.number)
+        if _Signal.number:  # whatever somebody's code has made of it
+            raise Stopped(_Signal.number)
     return code
 
 
@@ -86,7 +86,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(OSError):
             os.write(2, f"error: {_last_words(number)}\n".encode())  # not sys.stderr: it may be in the middle of a line
         _leave(number, frame)
-    _Told.number = number
+    _Signal.number = number
     raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
 

@@ -15,7 +15,7 @@ class Bar(Protocol):
 
 
 class Reporter(Protocol):
-    """Who is told."""
+    """Takes what is to be said, and shows how far work is."""
 
     def say(self, line: str) -> None:
         """Take one line."""

@@ -1,4 +1,4 @@
-"""Where tasks run: processes of this machine, Dask, Slurm; and how a worker ends when it is told to.
+"""Where tasks run: processes of this machine, Dask, Slurm; and how a worker ends on a signal.
 
 Knows neither runs nor results: a task is a function with plain arguments.
 """

@@ -1,4 +1,4 @@
-"""How a worker process ends when it is told to: after it has saved the state of what it works on."""
+"""How a worker process answers a signal: it saves the state of what it works on, and ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _State:
 
 
 def start_worker() -> None:
-    """Make a worker process finish its step, save its state and end when it is told to stop."""
+    """Make a worker process finish its step, save its state and end when a signal asks it to stop."""
 
     def ask(number: int, frame: object) -> None:
         if not _State.working or _State.signal_received == number:  # nothing to save, or asked twice
