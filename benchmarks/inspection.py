@@ -46,6 +46,8 @@ SETS = (1, 16, 64)
 QUALITIES = (50, 75, 90, 95)
 PERIODS = (2, 4, 8, 14, 16)
 PARTS = ["rate", "clean", "power", "jpeg"]
+#: Images of a source that sets are drawn from.
+POOL = 200
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -87,16 +89,22 @@ def pool(pictures: list[Pixels], count: int, rng: np.random.Generator) -> list[P
     return found
 
 
-def pools(count: int, rng: np.random.Generator) -> dict[str, list[Pixels]]:
-    """Return what is clean, by source."""
-    tuning = [photos._read(one, 1).astype(np.float64) for part in photos._PHOTOGRAPHS.values() for one in part]
-    checking = [opened(photos._folder() / name) for name in OTHERS]
-    leaves = dead_leaves.load("test", SIDE, images=min(count, 200)).movedim(1, -1).double().numpy()
-    return {
-        "photographs that tuned it": pool(tuning, count, rng),
-        "other photographs": pool(checking + [one for name in PACKAGED for one in packaged(name)], count, rng),
-        "dead leaves": list(leaves),
-    }
+def pools(count: int, rng: np.random.Generator) -> dict[str, Callable[[], list[Pixels]]]:
+    """Return what makes `count` clean images, by source."""
+
+    def tuning() -> list[Pixels]:
+        return pool(
+            [photos._read(one, 1).astype(np.float64) for one in sum(photos._PHOTOGRAPHS.values(), ())], count, rng
+        )
+
+    def checking() -> list[Pixels]:
+        pictures = [opened(photos._folder() / name) for name in OTHERS]
+        return pool(pictures + [one for name in PACKAGED for one in packaged(name)], count, rng)
+
+    def leaves() -> list[Pixels]:
+        return list(dead_leaves.load("test", SIDE, images=count).movedim(1, -1).double().numpy())
+
+    return {"other photographs": checking, "dead leaves": leaves, "photographs that tuned it": tuning}
 
 
 def eight_bits(image: Pixels) -> NDArray[np.uint8]:
@@ -112,8 +120,9 @@ def drawn(images: list[Pixels], count: int, rng: np.random.Generator) -> list[Pi
     return [images[index] for index in rng.choice(len(images), count, replace=False)]
 
 
-def clean_cells(sources: dict[str, list[Pixels]], draws: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    for name, images in sources.items():
+def clean_cells(draws: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    for name, make in pools(POOL, rng).items():
+        images = make()
         for count in SETS:
             found = [looked_at(drawn(images, count, rng)) for _ in range(draws)]
             flagged = sum(one.grid is not None for one in found)
@@ -237,13 +246,14 @@ def cells(part: str, draws: int, folder: int, rng: np.random.Generator) -> Itera
     if part == "rate":
         yield from rate_cells(folder, rng)
         return
-    sources = pools(600, rng)
     if part == "clean":
-        yield from clean_cells(sources, draws, rng)
-    elif part == "power":
-        yield from power_cells(sources["other photographs"], draws, -40.0, rng)
+        yield from clean_cells(draws, rng)
+        return
+    images = pools(POOL, rng)["other photographs"]()
+    if part == "power":
+        yield from power_cells(images, draws, -40.0, rng)
     else:
-        yield from jpeg_cells(sources["other photographs"], max(1, draws // 5), rng)
+        yield from jpeg_cells(images, max(1, draws // 5), rng)
 
 
 def main() -> None:
@@ -263,11 +273,11 @@ def main() -> None:
         for cell in cells(part, options.draws, options.folder, np.random.default_rng(options.seed)):
             made.append(cell)
             output.say(str(cell))
-        packages = [name for name in PACKAGED if importlib.util.find_spec(name)]
-        # read again at the end of each part: another process may have added its own
-        found = json.loads(place.read_text())["parts"] if place is not None and place.exists() else {}
-        found[part] = {"seed": options.seed, "packages": packages, **output.cost(began), "cells": made}
-        output.finish({"parts": found}, place, "inspection")
+            packages = [name for name in PACKAGED if importlib.util.find_spec(name)]
+            one = {"seed": options.seed, "packages": packages, **output.cost(began), "cells": made}
+            # read again after each cell: another process may have added its own part
+            found = json.loads(place.read_text())["parts"] if place is not None and place.exists() else {}
+            output.save({"parts": {**found, part: one}}, place, "inspection")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ BLUE, RED, GREY = "#0072B2", "#D55E00", "#777777"
 @_style.styled
 def draw(found: Inspection) -> Figure:
     """Return the picture of an inspection; without a grid there is one row, spectrum and evidence."""
-    title = textwrap.wrap(found.verdict.replace(" dB", "\N{NO-BREAK SPACE}dB"), 140)
+    besides = "".join(f" Besides: {other.kind}, {other.period} px." for other in found.others)
+    title = textwrap.wrap((found.verdict + besides).replace(" dB", "\N{NO-BREAK SPACE}dB"), 140)
     top = LINE * (len(title) + 1)
     rows = 2 if found.exhibit.crop is not None else 1
     height = top + rows * (PANEL + ABOVE + 90)
@@ -94,7 +95,7 @@ def _spectrum(fig: Figure, left: int, top: int, found: Inspection) -> None:
         if len(marks) <= MOST_MARKS:
             ax.scatter(marks[:, 1], marks[:, 0], s=22, facecolors="none", edgecolors=RED, linewidths=0.7)
     ax.set(xlim=(-0.5, 0.5), ylim=(0.5, -0.5), xlabel="cycles per pixel", ylabel="cycles per pixel")
-    ax.set_title("Mean spectrum without content; circles: the grid's lines", loc="left")
+    ax.set_title("Mean spectrum" + ("; circles: the grid's lines" if found.grid else ""), loc="left")
 
 
 def _lines(grid: Grid) -> list[tuple[float, float]]:
@@ -112,12 +113,15 @@ def _evidence(ax: Axes, found: Inspection) -> None:
     evidence = np.minimum(-np.array([found.exhibit.log10_p[period] for period in periods]), 300.0)
     family = set(found.grid.by_period) if found.grid is not None else set()
     ax.bar(periods, evidence, width=0.8, color=[RED if period in family else BLUE for period in periods])
+    if found.grid is not None:
+        strengths = "\n".join(f"{period} px: {db:.1f} dB" for period, db in sorted(found.grid.by_period.items()))
+        ax.text(0.99, 0.98, strengths, color=RED, ha="right", va="top", transform=ax.transAxes, fontsize=7)
     ax.axhline(2, color=GREY, linewidth=0.8, linestyle="--")
     ax.text(0.99, 2, "p = .01", color=GREY, ha="right", va="bottom", transform=ax.get_yaxis_transform(), fontsize=7)
     ax.set_yscale("symlog", linthresh=2)
     ax.set_ylim(0, max(5.0, float(evidence.max(initial=0)) * 1.5))
     ax.set(xlabel="smallest period of the lines (px)", ylabel="evidence, -log10 of the corrected p")
-    ax.set_title("Evidence by period", loc="left")
+    ax.set_title("Evidence and strength by period", loc="left")
 
 
 def _pattern(fig: Figure, left: int, top: int, grid: Grid) -> None:
@@ -125,7 +129,7 @@ def _pattern(fig: Figure, left: int, top: int, grid: Grid) -> None:
     ax = _magnified(fig, left, top, _square(levels).shape)
     reach = max(float(np.abs(levels).max()), 1e-9)
     shown = ax.imshow(_square(levels), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest", aspect="auto")
-    ax.set_title("One period, grey levels of 255, mean of the colours", loc="left")
+    ax.set_title("One period, in grey levels of 255", loc="left")
     ax.set(xticks=[], yticks=[])
     fig.colorbar(shown, cax=ax.inset_axes((0.0, -0.09, 1.0, 0.04)), orientation="horizontal")
 

@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 LEVEL = 0.01
 #: The periods that are told apart.
 PERIODS = range(2, 65)
-# Power relative to a stronger grid below which lines of another order may be its sidebands, -25 dB.
-_SIDEBAND = 10**-2.5
+# Power relative to a stronger grid below which lines of another order may be its sidebands, -20 dB.
+_SIDEBAND = 0.01
 # Orders whose own p-value is above this are not looked at again once another has been taken away.
 _SECOND_LOOK = 0.05
 
@@ -48,13 +48,11 @@ class Search:
     """What a search over orders has found.
 
     Attributes:
-        components: Strongest first.
-        log_p: Natural log of the corrected p-value of the strongest, at most 0.
-        by_order: The same of every order as it was at first.
+        components: Strongest evidence first.
+        by_order: Natural log of the corrected p-value of every order before anything was taken away, at most 0.
     """
 
     components: tuple[Component, ...]
-    log_p: float
     by_order: dict[int, float]
 
 
@@ -94,7 +92,7 @@ def search(field: Floats, gain: Floats, maps: Maps, orders: Iterable[int] = PERI
         else:
             break
         waiting = [order for order in waiting if found[order][0] < log(_SECOND_LOOK * TESTS)]
-    return Search(tuple(components), min(first.values(), default=0.0), first)
+    return Search(tuple(components), first)
 
 
 def _is_sideband(order: int, power: Floats, before: list[Component]) -> bool:

@@ -21,7 +21,7 @@ class Grid:
     Attributes:
         kind: "grid", "patch grid" (14 or 16 px, the patches of vision transformers) or "tile seams".
         periods: Pixels from row to row and from column to column; 1 where the grid does not differ.
-        strength_db: Root mean square relative to the images' contrast, in dB; None below its own noise.
+        strength_db: Root mean square relative to the images' contrast, in dB; None where only the noise differs at it.
         levels: The same in grey levels of 255.
         p_value: That clean images show as much, corrected for all periods and directions tried; at least 1e-300.
         by_period: Strength in dB of the lines that have each smallest period.
@@ -131,7 +131,7 @@ class Inspection:
     Attributes:
         grids: Fixed grids, strongest first; compression is not among them.
         others: What else has a period.
-        p_value: Of the strongest evidence at any period, corrected for their number.
+        p_value: Of the strongest evidence at any period that compression does not explain, corrected for their number.
         periods: Smallest and largest period that was looked for.
         images: Worst first.
         problems: Name and reason of what could not be used.
@@ -161,15 +161,16 @@ class Inspection:
     @property
     def verdict(self) -> str:
         """The answer in one sentence."""
-        many = _counted(len(self.images), "image")
-        if self.grid is None:
+        many, grid = _counted(len(self.images), "image"), self.grid
+        if grid is None:
             low, high = self.periods
             return f"No grid found in {many} at periods of {low} to {high} px (p = {self.p_value:.2g})."
         what = {"grid": "A grid", "patch grid": "A grid like a transformer's patches", "tile seams": "Tile seams"}
-        return (
-            f"{what[self.grid.kind]} of {_pixels(self.grid)}, {' and '.join(self.grid.axes)}, "
-            f"{_strength(self.grid)}, {_p(self.grid.p_value)}, seen in {self.shows} of {many}."
-        )
+        start = f"{what[grid.kind]} of {_pixels(grid)}, {' and '.join(grid.axes)}, "
+        if grid.strength_db is None:
+            return f"{start}{_p(grid.p_value)}: pixels differ more across them than elsewhere in {many}."
+        strength = f"at {grid.strength_db:.1f} dB of the contrast ({grid.levels:.2g} of 255 grey levels)"
+        return f"{start}{strength}, {_p(grid.p_value)}, seen in {self.shows} of {many}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return one document that JSON can hold."""
@@ -203,12 +204,6 @@ def _counted(count: int, what: str) -> str:
 def _pixels(grid: Grid) -> str:
     found = grid.period
     return f"period {found} px" if isinstance(found, int) else f"period {found[0]} x {found[1]} px"
-
-
-def _strength(grid: Grid) -> str:
-    if grid.strength_db is None:
-        return "too weak to measure"
-    return f"at {grid.strength_db:.1f} dB of the contrast ({grid.levels:.2g} of 255 grey levels)"
 
 
 def _p(value: float) -> str:

@@ -75,7 +75,7 @@ class Maps:
         return np.where(mean > 0, np.square(relative).mean((-2, -1)), 1.0)
 
 
-def folded(values: NDArray[np.float64] | NDArray[np.int64], *periods: int) -> Floats:
+def folded(values: NDArray[np.floating] | NDArray[np.integer], *periods: int) -> Floats:
     """Return the sums over all pixels of a phase, (..., rows, columns), for one period or one per axis.
 
     What is left of a period at the right and bottom is not counted.
@@ -86,4 +86,6 @@ def folded(values: NDArray[np.float64] | NDArray[np.int64], *periods: int) -> Fl
     down, across = periods if len(periods) == 2 else periods * 2
     height, width = values.shape[-2] // down, values.shape[-1] // across
     whole = values[..., : height * down, : width * across]
-    return np.asarray(whole.reshape(*values.shape[:-2], height, down, width, across).sum((-4, -2)), dtype=np.float64)
+    # whole rows first: these are additions of what lies side by side in memory
+    rows = whole.reshape(*values.shape[:-2], height, down, width * across).sum(-3)
+    return rows.reshape(*rows.shape[:-1], width, across).sum(-2, dtype=np.float64)

@@ -80,12 +80,14 @@ def inspect(
     found = families(component for component in tone.components if component not in blamed)[:_MOST_GRIDS]
     strengths = _strengths(folder, found)
     grids = [_grid(family, strength, tile) for family, strength in zip(found, strengths, strict=True)]
-    others = [*_compression(blamed), *variances.others(folder.maps, found, folder.few())]
-    seams = _seams(folder.maps, tile) if tile and not any(grid.kind == "tile seams" for grid in grids) else []
+    if tile and not any(grid.kind == "tile seams" for grid in grids):
+        grids += _seams(folder.maps, tile)
+    periods = [period for grid in grids for period in grid.periods]
+    others = [*_compression(blamed), *variances.others(folder.maps, periods, folder.few())]
     return Inspection(
-        grids=(*grids, *seams),
-        others=tuple(others),
-        p_value=exp(max(tone.log_p, _LEAST_LOG)),
+        grids=tuple(grids),
+        others=tuple({other.kind: other for other in reversed(others)}.values()),
+        p_value=exp(max(_unexplained(tone, blamed), _LEAST_LOG)),
         periods=(PERIODS[0], max(orders_for(folder.maps.shape), default=PERIODS[0])),
         images=_ranked(folder.usable, strengths),
         problems=tuple(folder.problems),
@@ -145,6 +147,12 @@ def _blamed(folder: _Folder, tone: Search) -> list[Component]:
     """Return the components that JPEG compression alone may have made."""
     explained = compression.explained(tone.components, compression.mean_step(folder.tables))
     return explained if explained and _is_compressed(folder) else []
+
+
+def _unexplained(tone: Search, blamed: list[Component]) -> float:
+    """Return the strongest evidence of the orders that compression does not explain."""
+    left = [p for order, p in tone.by_order.items() if all(one.order % order for one in blamed)]
+    return min(left, default=0.0)
 
 
 def _is_compressed(folder: _Folder) -> bool:

@@ -98,7 +98,11 @@ def residual(image: Pixels) -> Residual:
     """
     if image.ndim != 3 or image.shape[0] != 3 or min(image.shape[1:]) < LEAST_SIDE:
         raise checks.mismatch("image", f"shape (3, height, width) with sides from {LEAST_SIDE}", image.shape)
-    content_free = highpass(planes(image))
+    return level(highpass(planes(image)))
+
+
+def level(content_free: Pixels) -> Residual:
+    """Return the planes of a high-passed image over their local standard deviations."""
     half = WINDOW // 2
     energy = np.pad(np.square(content_free), ((0, 0), (half, half - 1), (half, half - 1)), mode="symmetric")
     for step in _DOUBLINGS:

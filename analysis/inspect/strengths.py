@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from checkerscope.analysis.inspect.components import Family
 from checkerscope.analysis.inspect.maps import Maps, folded
 from checkerscope.analysis.inspect.orders import LEAST_PERIODS, denominators, measure
-from checkerscope.analysis.inspect.residuals import Pixels, gain, highpass, residual
+from checkerscope.analysis.inspect.residuals import Pixels, gain, highpass, level, planes
 
 Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -54,15 +54,16 @@ class Samples:
 
     def add(self, image: Pixels, contrast: float) -> None:
         """Add an image (3, height, width) and its contrast."""
-        found = residual(image)
-        levelled, weight = found.levelled[self._plane], 1 / found.spread[self._plane]
-        colour = highpass(image) * weight
+        content_free = highpass(image)
+        found = level(planes(content_free)[self._plane, None])
+        levelled, weight = found.levelled[0], 1 / found.spread[0]
+        colour = content_free * weight
         rows, columns = self._family.periods
         middle = max(1, image.shape[1] // rows // 2) * rows
         for half, part in enumerate((slice(0, middle), slice(middle, None))):
-            self._colour[half] += folded(colour[:, part].astype(np.float64), rows, columns)
-            self._weights[half] += folded(weight[None, part].astype(np.float64), rows, columns)
-        self._levelled.append(folded(levelled.astype(np.float64), rows, columns).astype(np.float32))
+            self._colour[half] += folded(colour[:, part], rows, columns)
+            self._weights[half] += folded(weight[None, part], rows, columns)
+        self._levelled.append(folded(levelled, rows, columns).astype(np.float32))
         self._images.append((float(weight.sum(dtype=np.float64)) / (rows * columns), contrast, levelled.size))
 
     def strength(self, maps: Maps) -> Strength:

@@ -22,22 +22,22 @@ CELLS = range(2, 9)
 STEPS = 0.25
 
 
-def others(maps: Maps, grids: Iterable[Family], few: Iterable[Loaded]) -> list[Other]:
-    """Return what has a period in its noise, and is not the noise that a grid found by its mean has as well.
+def others(maps: Maps, known: Iterable[int], few: Iterable[Loaded]) -> list[Other]:
+    """Return what has a period in its noise that is not the noise of what is known.
 
     Args:
         maps: Of all images.
-        grids: Those found by their mean.
+        known: Periods of grids, whose noise has these periods and their divisors.
         few: Images that are no JPEG files.
     """
-    known = [period for family in grids for period in family.periods]
     pictures = [loaded.picture for loaded in few]
+    cell = staircase(pictures)
+    known = [*known, cell or 1]
     found = [
         Other(_kind(family, pictures), max(family.periods), exp(max(family.log_p, log(1e-300))))
         for family in families(search(*maps.variance(), maps, PERIODS).components)
         if not any(period % max(family.periods) == 0 for period in known)
     ]
-    cell = staircase(pictures)
     return found if cell is None else [*found, Other("staircase", cell, None)]
 
 

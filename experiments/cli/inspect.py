@@ -98,7 +98,7 @@ def _paragraphs(found: Inspection) -> list[str]:
     if found.grid is not None and len(found.grid.by_period) > 1:
         rows = [{"lines of": f"{period} px", "dB": f"{db:.1f}"} for period, db in sorted(found.grid.by_period.items())]
         parts.append("\n" + terminal.columns(rows))
-    if found.grid is not None:
+    if found.shows:
         rows = [
             {"dB": _decibels(image.strength_db, image.floor_db), "worst images": image.name}
             for image in found.images[:SHOWN]
