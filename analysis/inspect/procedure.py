@@ -8,7 +8,6 @@ from math import exp, log
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from checkerscope.analysis import spectra
 from checkerscope.analysis.inspect import compression, variances
@@ -49,7 +48,7 @@ def inspect(
 
     Images are read one at a time and laid on one another at their top left corner; memory does not grow with their
     number. The null hypothesis is that lattice frequencies are no stronger than their neighbours, so that photographs
-    with correlated pixels, and images that resemble each other, are no grid: `benchmarks/inspect.json`.
+    with correlated pixels, and images that resemble each other, are no grid: `benchmarks/inspection.json`.
 
     Args:
         images: A batch (N, C, height, width), a sequence of arrays (C, height, width) of any sizes with one or three
@@ -236,16 +235,14 @@ def _limits(folder: _Folder) -> tuple[str, ...]:
 
 
 def _exhibit(folder: _Folder, tone: Search, strengths: list[Strength]) -> Exhibit:
-    field_, _ = folder.maps.tone()
-    power = spectra.coefficients(torch.from_numpy(np.ascontiguousarray(fit(field_, 1)))[None])[0].abs().square()
-    level = (power.mean(0) / power.mean(0).median().clamp(min=1e-30)).clamp(min=1e-6)
-    log10_p = {order: log_p / log(10) for order, log_p in tone.by_order.items()}
+    residual_sum = fit(folder.maps.tone()[0], 1)
+    power = spectra.coefficients(torch.from_numpy(np.ascontiguousarray(residual_sum))[None])[0].abs().square().mean(0)
+    level = (power / power.median().clamp(min=1e-30)).clamp(min=1e-6)
     shown = np.asarray(torch.fft.fftshift(10 * level.log10()))
+    log10_p = {order: log_p / log(10) for order, log_p in tone.by_order.items()}
     if not strengths:
         return Exhibit(shown, log10_p)
-    worst = int(np.argmax(strengths[0].share * strengths[0].rms / np.maximum(strengths[0].contrasts, 1e-12)))
-    crop, cured = flattest(folder.usable[worst].load(), strengths[0].pattern * max(strengths[0].share[worst], 0.0))
+    grid = strengths[0]
+    worst = int(np.argmax(grid.share / np.maximum(grid.contrasts, 1e-12)))
+    crop, cured = flattest(folder.usable[worst].load(), grid.pattern * max(grid.share[worst], 0.0))
     return Exhibit(shown, log10_p, crop, cured)
-
-
-Floats = NDArray[np.float64]
