@@ -190,6 +190,7 @@ class Pool:
 @contextlib.contextmanager
 def pools(folder: Path) -> Iterator[dict[str, Pool]]:
     """Give two executors, each with two workers that have imported everything."""
+    from checkerscope.experiments.study import provenance
     from checkerscope.experiments.workers import dask as dask_executor
     from checkerscope.experiments.workers.local import local
 
@@ -197,8 +198,17 @@ def pools(folder: Path) -> Iterator[dict[str, Pool]]:
     dask = [sys.executable, "-m"]
     commands = [[*dask, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]]
     commands[0] += ["--no-dashboard", "--scheduler-file", str(told)]
-    worker = [*dask, "distributed.cli.dask_worker", "--scheduler-file", str(told), "--nthreads", "1"]
-    commands += [[*worker, "--no-dashboard", "--no-nanny", "--local-directory", str(folder)]] * 2
+    worker = [
+        *dask,
+        "distributed.cli.dask_worker",
+        "--scheduler-file",
+        str(told),
+        "--nthreads",
+        "1",
+        "--host",
+        "127.0.0.1",
+    ]
+    commands += [[*worker, "--host", "127.0.0.1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder)]] * 2
     started = []
     with contextlib.ExitStack() as stack:
         for command in commands:
@@ -209,7 +219,9 @@ def pools(folder: Path) -> Iterator[dict[str, Pool]]:
             while not told.exists():
                 time.sleep(0.05)
         time.sleep(0.5)
-        cluster = dask_executor.connect(json.loads(told.read_text(encoding="utf-8"))["address"], folder)
+        terms = dask_executor.Terms.here(folder, provenance.software)
+        address = json.loads(told.read_text(encoding="utf-8"))["address"]
+        cluster = dask_executor.connect(address, terms, None, say=lambda line: None)
         cluster._client.wait_for_workers(2)
         own = local(2, "cpu")
         for future in [own.submit(time.sleep, 1) for _ in range(2)]:

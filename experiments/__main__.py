@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from checkerscope.experiments.errors import STOPPING, Stopped
+from checkerscope.experiments.errors import STOPPING, Stopped, printable
 
 
 class _Signal:
@@ -125,8 +125,7 @@ def _complain(text: str, code: int) -> int:
     import click
 
     for line in text.rstrip("\n").split("\n"):
-        # names come from files: none of them may move the cursor
-        click.echo("error: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)
+        click.echo("error: " + printable(line), err=True)  # names come from files
     return code
 
 

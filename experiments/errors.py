@@ -59,12 +59,21 @@ def is_of_memory(error: BaseException) -> bool:
     return False
 
 
+def printable(text: str) -> str:
+    r"""Return text that cannot move the cursor: whatever does not print is written as an escape.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return what happened in one printable line that is the same each time it happens."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'results'}: {error.strerror}"
     text = ADDRESS.sub("0x...", f"{type(error).__name__}: {_said(error)}".splitlines()[0])
-    return "".join(character if character.isprintable() else "?" for character in text)[:500]
+    return printable(text)[:500]
 
 
 def _said(error: BaseException) -> str:

@@ -153,6 +153,16 @@ def working_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Work on a running Dask cluster whose workers see the results folder under the same path. A Dask"
             " scheduler has no authentication: tls://HOST:PORT, or loopback.",
         ),
+        click.option(
+            "--dask-tls",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="FOLDER",
+            help="key.pem and cert.pem of the cluster, for --dask tls://... or --slurm; made where there are none. Who"
+            " holds them is let in.",
+        ),
+        click.option(
+            "--dask-insecure", is_flag=True, help="Take a cluster that listens to the network without encryption."
+        ),
         click.option("--slurm", is_flag=True, help="Work in --workers N jobs of Slurm, through dask-jobqueue."),
         click.option(
             "--shard",

@@ -8,10 +8,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
+from checkerscope.experiments.errors import printable
 from checkerscope.experiments.reporter import Bar
 
 #: What a terminal without Unicode gets instead.
@@ -69,16 +70,29 @@ def _folded(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def fit(text: str) -> str:
-    """Return text that standard output can encode and that cannot move the cursor."""
-    encoding = sys.stdout.encoding or "ascii"
+def fit(text: str, *, stream: TextIO | None = None) -> str:
+    """Return text that a stream, by default standard output, can encode and that cannot move the cursor."""
+    encoding = (stream or sys.stdout).encoding or "ascii"
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
         for character, plain in ASCII.items():
             text = text.replace(character, plain)
         text = text.encode("ascii", "replace").decode("ascii")
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable(text)
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print text, line by line: the one place where what comes from outside reaches a terminal.
+
+    File names, messages of somebody's code and labels may hold anything; `fit` makes each line printable.
+
+    Args:
+        text: One or more lines.
+        err: Whether it goes to standard error.
+    """
+    for line in str(text).split("\n"):
+        click.echo(fit(line, stream=sys.stderr if err else sys.stdout), err=err)
 
 
 def show_json(value: Any) -> None:
@@ -91,7 +105,7 @@ def show_table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        click.echo(columns(rows))
+        say(columns(rows))
 
 
 class Screen:
@@ -101,7 +115,7 @@ class Screen:
         """Print one line, above a bar if there is one."""
         from tqdm import tqdm
 
-        tqdm.write(fit(line), file=sys.stderr)
+        tqdm.write(fit(line, stream=sys.stderr), file=sys.stderr)
 
     @contextlib.contextmanager
     def bar(self, verb: str, *, total: int, done: int = 0, unit: str = "runs") -> Iterator[Bar]:

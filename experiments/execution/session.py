@@ -16,7 +16,7 @@ from checkerscope.experiments.execution.progress import Progress
 from checkerscope.experiments.reporter import Reporter, Silent
 from checkerscope.experiments.store import verify
 from checkerscope.experiments.store.runs import Store
-from checkerscope.experiments.study import config
+from checkerscope.experiments.study import config, provenance
 from checkerscope.experiments.study.grid import Grid, Run
 from checkerscope.experiments.study.shard import Shard
 from checkerscope.experiments.workers import scheduler
@@ -170,7 +170,7 @@ class Session:
     @functools.cached_property
     def _executor(self) -> tuple[Executor, int]:
         """The executor of all tasks, and how many of them it works on at once."""
-        return self.workers.start(self.store.root.resolve(), self.reporter.say)
+        return self.workers.start(self.store.root.resolve(), provenance.software, self.reporter.say)
 
     def close(self) -> None:
         """End the workers, if there are any."""

@@ -117,6 +117,8 @@ def validate(model: type[Any], raw: Any, where: str) -> Any:
     try:
         # through JSON: TOML arrays become tuples, while every scalar keeps its strict type
         text = json.dumps(raw)
+    except RecursionError:
+        raise ConfigError(f"{where}: expected a few levels of sections, got too many to be written out") from None
     except (TypeError, ValueError):
         raise ConfigError("\n".join(f"{where}: {line}" for line in _unheard_of(raw))) from None
     try:

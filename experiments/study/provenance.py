@@ -94,6 +94,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def software() -> dict[str, str]:
+    """Return what workers of other machines must share: versions of what computes or decodes, and the code."""
+    import torch
+
+    from checkerscope.experiments.study import source_code
+
+    found = versions()
+    packages = ", ".join(f"{name} {found[name]}" for name in COMPUTING)
+    return {"torch": torch.__version__, "packages": packages, "code": source_code.worker_code()}
+
+
 @functools.lru_cache(maxsize=1)
 def processor() -> str:
     """Return the processor's model name, as Linux gives it."""

@@ -6,10 +6,10 @@ Dask's configuration, or variables such as DASK_JOBQUEUE__SLURM__QUEUE). A job t
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,31 @@ from dask_jobqueue import SLURMCluster
 from distributed import Client
 from distributed.security import Security
 
-from checkerscope.experiments.workers.dask import TIMEOUT, DaskExecutor, Terms, quiet
+from checkerscope.experiments.workers import tls
+from checkerscope.experiments.workers.dask import TIMEOUT, DaskExecutor, Say, Terms, quiet
 
 MEMORY = "2 GiB"
 #: Seconds that Slurm has to answer; its programs themselves try for a while where they reach nobody.
 PATIENCE = 60.0
 
 
-def start(jobs: int, threads: int, folder: Path, say: Callable[[str], None]) -> DaskExecutor:
+def start(jobs: int, threads: int, terms: Terms, certificates: Path | None, *, say: Say) -> DaskExecutor:
     """Return an executor of Slurm jobs, which are submitted now and cancelled when it is shut down.
 
-    The scheduler runs in this process. It listens to the network only where Dask's configuration names certificates,
-    and then through TLS; else on loopback, which jobs of this node alone can reach.
+    The scheduler runs in this process. It and the jobs listen to the network only where there are certificates, and
+    then through TLS; else on loopback, which jobs of this node alone can reach.
 
     Args:
         jobs: How many.
         threads: Cores of each job.
-        folder: The study's results, on a file system that the nodes share.
-        say: Told of jobs that are refused.
+        terms: What every job must share with this process: the study's results, on a file system of all nodes.
+        certificates: Folder of key and certificate; without one those of Dask's configuration count.
+        say: Told why a job is refused.
 
     Raises:
         ValueError: If Slurm's commands are not there, or it would not take such a job.
     """
+    folder = Path(terms.folder)
     if shutil.which("sbatch") is None:
         raise ValueError(
             "--slurm: expected Slurm's sbatch on the path, got none; start on a login node, or use: "
@@ -54,7 +57,7 @@ def start(jobs: int, threads: int, folder: Path, say: Callable[[str], None]) -> 
         memory=dask.config.get("jobqueue.slurm.memory") or MEMORY,
         log_directory=dask.config.get("jobqueue.slurm.log-directory") or str(folder / "slurm"),
         python=sys.executable,
-        **_network(),
+        **network(certificates),
     )
     try:
         _try_out(cluster.job_script())
@@ -62,8 +65,7 @@ def start(jobs: int, threads: int, folder: Path, say: Callable[[str], None]) -> 
         cluster.close(timeout=TIMEOUT)
         raise
     cluster.adapt(minimum=jobs, maximum=jobs)
-    client = Client(cluster, timeout=TIMEOUT, set_as_default=False)
-    return DaskExecutor(client, Terms.here(folder), say, cluster=cluster)
+    return DaskExecutor(Client(cluster, timeout=TIMEOUT, set_as_default=False), terms, cluster, say=say)
 
 
 def _try_out(script: str) -> None:
@@ -82,12 +84,20 @@ def _try_out(script: str) -> None:
         raise ValueError(f"--slurm: expected sbatch to take a job, got: {why}; see whether sinfo shows a partition")
 
 
-def listens_to_the_network() -> bool:
-    """Return whether Dask's configuration names certificates, so that other nodes can be let in."""
-    return bool(dask.config.get("distributed.comm.tls.ca-file", None))
+def network(certificates: Path | None = None) -> dict[str, Any]:
+    """Return the cluster's settings for where scheduler and jobs listen: through TLS, else on loopback.
 
-
-def _network() -> dict[str, Any]:
-    if listens_to_the_network():
-        return {"protocol": "tls://", "security": Security()}
-    return {"scheduler_options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}}
+    Raises:
+        ValueError: If dask-jobqueue would write the folder's name into the job so that bash splits it.
+    """
+    if certificates is None and not dask.config.get("distributed.comm.tls.ca-file", None):
+        local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+        return {"scheduler_options": local, "worker_extra_args": ["--host", "127.0.0.1", "--no-dashboard"]}
+    if certificates is not None and shlex.quote(str(certificates)) != str(certificates):
+        raise ValueError(f"--dask-tls {certificates}: expected a path that needs no quotes, which Slurm's jobs get")
+    return {
+        "protocol": "tls://",
+        "security": Security() if certificates is None else tls.security(certificates),
+        "scheduler_options": {"dashboard_address": "127.0.0.1:0"},
+        "worker_extra_args": list(tls.LOCAL_PAGES),
+    }
