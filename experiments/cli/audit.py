@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from checkerscope.experiments.cli.options import FILE, PICTURES, as_json, output_file
+from checkerscope.experiments.cli.terminal import say
 from checkerscope.experiments.cli.user_models import example, load_model, load_weights, user_code
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def audit(
         _draw(report, picture)
     trials = _trials(model, inputs, report, seconds, spatial_dims) if seconds and not report.clean else None
     if as_json:
-        click.echo(json.dumps({**report.to_dict(), "trials": trials and trials.to_dict()}, indent=1))
+        say(json.dumps({**report.to_dict(), "trials": trials and trials.to_dict()}, indent=1))
     else:
-        click.echo(str(report) if trials is None else f"{report}\n\n{trials}")
+        say(str(report) if trials is None else f"{report}\n\n{trials}")
     return 0 if report.clean else 1
 
 

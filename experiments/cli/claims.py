@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from checkerscope.experiments.cli.options import as_json, results_folder
+from checkerscope.experiments.cli.terminal import say
 
 if TYPE_CHECKING:
     from checkerscope.experiments.verdicts.judging import VerdictStore
@@ -96,9 +97,9 @@ def _compare(bodies: list[dict[str, Any]]) -> int:
     try:
         lines += history.unexplained(source_code.PROJECT)
     except history.NoHistory as absent:
-        click.echo(f"history not checked: {absent}", err=True)
+        say(f"history not checked: {absent}", err=True)
     for line in lines:
-        click.echo(f"differs: {line}", err=True)
+        say(f"differs: {line}", err=True)
     return 4 if lines else 0
 
 
@@ -130,9 +131,9 @@ def _show(bodies: list[dict[str, Any]], failures: list[str], *, as_json: bool, i
     if as_json:
         import json
 
-        click.echo(json.dumps({"verdicts": bodies, "failures": failures}, indent=1, allow_nan=False))
+        say(json.dumps({"verdicts": bodies, "failures": failures}, indent=1, allow_nan=False))
     elif in_full:
-        click.echo("\n\n".join(_full(body) for body in bodies))
+        say("\n\n".join(_full(body) for body in bodies))
     else:
         from checkerscope.experiments.cli.terminal import columns
 
@@ -140,10 +141,10 @@ def _show(bodies: list[dict[str, Any]], failures: list[str], *, as_json: bool, i
             {"verdict": b["verdict"]["verdict"], "claim": b["claim"]["name"], "about": b["claim"]["label"]}
             for b in bodies
         ]
-        click.echo(columns(rows))
-        click.echo("\n" + _summary(bodies))
+        say(columns(rows))
+        say("\n" + _summary(bodies))
     for line in failures:
-        click.echo(f"raised: {line}", err=True)
+        say(f"raised: {line}", err=True)
 
 
 def _summary(bodies: list[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from checkerscope.experiments.cli.options import FILE, as_json, output_file, results_folder
+from checkerscope.experiments.cli.terminal import say
 from checkerscope.experiments.cli.user_models import comparison_inputs, load_model, load_weights, user_code
 
 if TYPE_CHECKING:
@@ -115,13 +116,13 @@ def cure(
     remains = _remains(cured, found, options) if is_model else ""
     written = None if output is None else _write(cured, output)
     if as_json:
-        click.echo(json.dumps(_document(subject, options, settings, comparison, output), indent=1, allow_nan=False))
+        say(json.dumps(_document(subject, options, settings, comparison, output), indent=1, allow_nan=False))
     else:
-        click.echo(_text(subject, options, comparison, has_targets=found.shown.targets is not None))
+        say(_text(subject, options, comparison, has_targets=found.shown.targets is not None))
         if written:
-            click.echo(written)
+            say(written)
     if remains:
-        click.echo(remains, err=True)
+        say(remains, err=True)
     return 1 if remains else 0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from checkerscope.experiments.cli.options import PICTURES, as_json, output_file
+from checkerscope.experiments.cli.terminal import say
 from checkerscope.experiments.cli.user_models import load_model, parse_shape
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def size(input_size: int, as_json: bool, **parameters: int) -> None:
     if as_json:
         _json({"input": input_size, "output": found, **_facts(axis)})
         return
-    click.echo(f"(n - 1) s - 2 p + d (k - 1) + op + 1 = {axis.formula(input_size)}")
-    click.echo(axis.why())
-    click.echo("exact: every n becomes s n" if axis.is_exact else "not exact: other lengths are not enlarged s times")
+    say(f"(n - 1) s - 2 p + d (k - 1) + op + 1 = {axis.formula(input_size)}")
+    say(axis.why())
+    say("exact: every n becomes s n" if axis.is_exact else "not exact: other lengths are not enlarged s times")
 
 
 @geometry.command(short_help="Configurations that map INPUT_SIZE to OUTPUT_SIZE.")
@@ -62,10 +63,10 @@ def solve(input_size: int, output_size: int | None, limit: int, as_json: bool, *
     if as_json:
         _json([_facts(axis) for axis in found[:limit]])
         return
-    click.echo(_columns([_short(axis) for axis in found[:limit]]))
+    say(_columns([_short(axis) for axis in found[:limit]]))
     if len(found) > limit:
-        click.echo(f"... and {len(found) - limit} more; --limit {len(found)} shows all")
-    click.echo("Even is not clean: of random weights' energy, 1 - 1/s^2 is a grid all the same.")
+        say(f"... and {len(found) - limit} more; --limit {len(found)} shows all")
+    say("Even is not clean: of random weights' energy, 1 - 1/s^2 is a grid all the same.")
 
 
 @geometry.command(short_help="Count the taps that reach every output of layers.")
@@ -103,9 +104,9 @@ def overlap(*, length: int, dims: int, gradient: bool, output: Path | None, as_j
         shown = {key: value if value < float("inf") else None for key, value in ratios.items()}
         _json({"period": period.tolist(), "counts": counts.tolist(), "largest_over_smallest": shown})
         return
-    click.echo(drawing(counts))
-    click.echo(f"interior, one period of {len(period)}: {' '.join(map(str, period))}")
-    click.echo("largest over smallest: " + ", ".join(f"{value:.4g} in {key}" for key, value in ratios.items()))
+    say(drawing(counts))
+    say(f"interior, one period of {len(period)}: {' '.join(map(str, period))}")
+    say("largest over smallest: " + ", ".join(f"{value:.4g} in {key}" for key, value in ratios.items()))
 
 
 @geometry.command(short_help="Follow the shapes; mark the first layer of a wrong size.")
@@ -219,13 +220,13 @@ def _show(found: Trace) -> None:
         }
         for i, row in enumerate(found.rows)
     ]
-    click.echo(_columns(rows))
-    click.echo(found.problem or f"all sizes fit; the result is {'x'.join(map(str, found.output or ()))}")
+    say(_columns(rows))
+    say(found.problem or f"all sizes fit; the result is {'x'.join(map(str, found.output or ()))}")
     if 0 <= found.first_wrong < len(found.rows):
         row = found.rows[found.first_wrong]
-        click.echo(f"first wrong size: {row.name} gives {_size(row.output[2:])}, {_size(row.needed)} was needed")
+        say(f"first wrong size: {row.name} gives {_size(row.output[2:])}, {_size(row.needed)} was needed")
     if found.fit is not None:
-        click.echo(str(found.fit))
+        say(str(found.fit))
 
 
 def _size(lengths: tuple[Any, ...]) -> str:
@@ -273,4 +274,4 @@ def _columns(rows: list[dict[str, Any]]) -> str:
 
 
 def _json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, default=str, allow_nan=False))
+    say(json.dumps(value, indent=1, default=str, allow_nan=False))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from checkerscope.experiments.cli.options import output_file
+from checkerscope.experiments.cli.terminal import say
 
 
 @click.command("init", short_help="Write a commented config for a folder of your own images.")
@@ -14,7 +15,6 @@ from checkerscope.experiments.cli.options import output_file
 @output_file("--output", kinds=(".toml",), help="The config.  [default: <name of FOLDER>.toml]")
 def init(folder: Path, output: Path | None) -> None:
     """Write a commented config that trains on the images in FOLDER; nothing is ever overwritten."""
-    from checkerscope.experiments.cli import terminal
     from checkerscope.experiments.store import disk
     from checkerscope.experiments.study import starter
 
@@ -22,5 +22,5 @@ def init(folder: Path, output: Path | None) -> None:
     if path.exists():
         raise ValueError(f"{path}: is there already, and nothing is overwritten; choose another name with --output")
     disk.write(path, starter.text(folder, path).encode())
-    click.echo(terminal.fit(str(path)))
-    click.echo(terminal.fit(f"next: checkerscope study {path}"), err=True)
+    say(str(path))
+    say(f"next: checkerscope study {path}", err=True)

@@ -12,6 +12,7 @@ import click
 
 from checkerscope.experiments.cli import terminal
 from checkerscope.experiments.cli.options import PICTURES, as_json, output_file
+from checkerscope.experiments.cli.terminal import say
 
 if TYPE_CHECKING:
     from checkerscope.analysis.inspect import Inspection
@@ -58,7 +59,7 @@ def inspect(
         terminal.show_json(found.to_dict())
     else:
         for paragraph in _paragraphs(found):
-            click.echo(paragraph)
+            say(paragraph)
     return int(fail_over is not None and any(_over(grid.strength_db, fail_over) for grid in found.grids))
 
 

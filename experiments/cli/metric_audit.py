@@ -27,7 +27,7 @@ def metric_audit(draws: int, seed: int, results: Path, publish: bool) -> None:
     from checkerscope.analysis.records import Records
     from checkerscope.analysis.tables import metric_audit as table
     from checkerscope.experiments.cli import showing, terminal
-    from checkerscope.experiments.cli.terminal import Screen
+    from checkerscope.experiments.cli.terminal import Screen, say
     from checkerscope.experiments.reporting import publish as publishing
     from checkerscope.experiments.reporting.drawing import draw
     from checkerscope.experiments.reporting.report import source_of
@@ -40,22 +40,22 @@ def metric_audit(draws: int, seed: int, results: Path, publish: bool) -> None:
     if publish:
         publishing.check()
     torch.set_num_threads(1)  # numbers depend on it
-    photographs, say = catalog.load("checkerscope.toolkit.images", "photos"), Screen().say
+    photographs, screen = catalog.load("checkerscope.toolkit.images", "photos"), Screen()
     found = audit.run(
         photographs.load("train", 64),
         others=photographs.load("test", 64),
         seed=seed,
         design=audit.Design(draws=draws),
-        report=lambda line: say(f"  {line}"),
+        report=lambda line: screen.say(f"  {line}"),
     )
     question = "Which measure sees which defect, from what level on?"
     records = Records(tables={STUDY: found}, study=STUDY, question=question)
     save_records(records, study / "records")
-    with drawings.alone(study / "report", say):
+    with drawings.alone(study / "report", screen.say):
         drawings.write(study / "report", draw(records).files, source_of([records], question))
     shown = table.build(records)
-    click.echo(terminal.columns([dict(zip(shown.columns, row, strict=True)) for row in shown.itertuples(index=False)]))
-    click.echo("")
+    say(terminal.columns([dict(zip(shown.columns, row, strict=True)) for row in shown.itertuples(index=False)]))
+    say("")
     showing.places({"figures": study / "report" / "figures", "CSV": study / "records" / f"{STUDY}.csv"})
     if publish:
-        click.echo(publishing.publish(records))
+        say(publishing.publish(records))

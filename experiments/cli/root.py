@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from checkerscope.experiments.cli.options import as_json
-from checkerscope.experiments.cli.terminal import show_json, show_table
+from checkerscope.experiments.cli.terminal import say, show_json, show_table
 
 KINDS = {
     "upsamplers": "checkerscope.toolkit.upsamplers",
@@ -104,7 +104,6 @@ def list_components(kind: str | None, as_json: bool) -> None:
 @as_json
 def verify(folder: Path, as_json: bool) -> int:
     """Check every stored file under a results FOLDER against its digest; exit 1 if anything is damaged."""
-    from checkerscope.experiments.cli import terminal
     from checkerscope.experiments.store.verify import verify_folder
 
     checked, problems = verify_folder(folder)
@@ -112,8 +111,8 @@ def verify(folder: Path, as_json: bool) -> int:
         show_json({"checked": checked, "problems": problems})
     else:
         for line in problems:
-            click.echo(terminal.fit(line))
-        click.echo(f"{checked} files checked, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+            say(line)
+        say(f"{checked} files checked, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
     return 1 if problems else 0
 
 

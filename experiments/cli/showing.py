@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from checkerscope.experiments.cli import terminal
-from checkerscope.experiments.cli.terminal import show_json
+from checkerscope.experiments.cli.terminal import say, show_json
 
 if TYPE_CHECKING:
     from checkerscope.analysis.records import Records
@@ -30,7 +28,7 @@ def plan(grid: Grid, as_json: bool) -> None:
         show_json({"study": grid.config.study.name, "runs": len(grid), "factors": factors})
     else:
         product = " x ".join(f"{count} {key}" for key, count in factors.items())
-        click.echo(f"{grid.config.study.name}: {len(grid)} runs ({product}, less exclusions); nothing was trained")
+        say(f"{grid.config.study.name}: {len(grid)} runs ({product}, less exclusions); nothing was trained")
 
 
 def runs(session: Session, state: Progress, as_json: bool) -> None:
@@ -38,17 +36,17 @@ def runs(session: Session, state: Progress, as_json: bool) -> None:
     if as_json:
         show_json({**state.__dict__, "complete": state.is_complete})
     else:
-        click.echo(session.status_line(state))
+        say(session.status_line(state))
         for line in state.damaged:
-            click.echo(terminal.fit(f"damaged: {line}"))
+            say(f"damaged: {line}")
         for line in state.failures:
-            click.echo(terminal.fit(f"failed: {line}"))
+            say(f"failed: {line}")
 
 
 def failures(lines: Sequence[str]) -> None:
     """Show one line per thing that failed, on standard error."""
     for line in lines:
-        click.echo(terminal.fit(f"failed: {line}"), err=True)
+        say(f"failed: {line}", err=True)
 
 
 def left_out(session: Session, collected: Collected) -> None:
@@ -57,28 +55,28 @@ def left_out(session: Session, collected: Collected) -> None:
     lines = [f"damaged: {line}; it is left out" for line in state.damaged]
     lines += [f"left out: {line}" for line in collected.gaps]
     if not state.is_complete:
-        click.echo(session.status_line(state), err=True)
+        say(session.status_line(state), err=True)
     for line in lines[:MOST_LINES]:
-        click.echo(terminal.fit(line), err=True)
+        say(line, err=True)
     if len(lines) > MOST_LINES:
-        click.echo(f"... and {len(lines) - MOST_LINES} more", err=True)
+        say(f"... and {len(lines) - MOST_LINES} more", err=True)
 
 
 def report(records: Records, made: Report) -> None:
     """Show the main table, what the report leaves out, and where it lies."""
     from checkerscope.analysis.tables import main_results
 
-    click.echo(terminal.columns(main_results.brief(records)))
+    say(terminal.columns(main_results.brief(records)))
     for line in made.left_out[:MOST_LINES]:
-        click.echo(terminal.fit(f"left out: {line}"), err=True)
-    click.echo("")
+        say(f"left out: {line}", err=True)
+    say("")
     places({"PDF": made.place.pdf, "figures": made.place.folder / "figures", "tables": made.place.folder / "tables"})
 
 
 def places(named: Mapping[str, Path]) -> None:
     """Show where files lie, from the current folder where they are inside it."""
     for label, path in named.items():
-        click.echo(terminal.fit(f"{label + ':':<9}{_short(path)}"))
+        say(f"{label + ':':<9}{_short(path)}")
 
 
 def _short(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from checkerscope.experiments.cli.options import study_options
+from checkerscope.experiments.cli.terminal import say
 
 
 @click.command("slurm-script", short_help="Print a job array for plain Slurm.")
@@ -30,7 +31,7 @@ def slurm_script(config: Path, overrides: tuple[str, ...], results: Path, jobs: 
     grid = Grid(configs.read(config, overrides), str(config))
     options = [str(config.resolve()), "--results", str(_destination(results))]
     options += [word for override in overrides for word in ("--set", override)]
-    click.echo(script(grid.config.study.name, len(grid), options, Job(jobs, **size)), nl=False)
+    say(script(grid.config.study.name, len(grid), options, Job(jobs, **size)).rstrip("\n"))
 
 
 def _destination(results: Path) -> Path:

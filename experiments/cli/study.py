@@ -10,6 +10,7 @@ import click
 
 from checkerscope.experiments.cli import showing
 from checkerscope.experiments.cli.options import as_json, report_output, strict, study_options, working_options
+from checkerscope.experiments.cli.terminal import say
 
 if TYPE_CHECKING:
     from checkerscope.experiments.execution.progress import Progress
@@ -37,7 +38,7 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
         failures += session.measure()
     showing.failures(failures)
     if session.shard.count > 1:
-        click.echo(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
+        say(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
     elif session.has_finished():
         collected = _collect(session)
         _draw(session, collected, output)
@@ -76,7 +77,7 @@ def status(config: Path, overrides: tuple[str, ...], results: Path, watch: bool,
 
     session = _open(config, overrides, results)
     while watch and not session.progress().is_complete:
-        click.echo(session.status_line(), err=True)
+        say(session.status_line(), err=True)
         time.sleep(2)
     state = session.progress()
     showing.runs(session, state, as_json)
@@ -111,9 +112,9 @@ def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bo
         publishing.check()
     session = _open(config, overrides, results)
     collected = _collect(session, whole=publish)
-    click.echo(session.store.root / "records")
+    say(session.store.root / "records")
     if publish:
-        click.echo(publishing.publish(collected.records))
+        say(publishing.publish(collected.records))
 
 
 @click.command(short_help="Draw the figures, build the tables, compile the PDF.")
@@ -230,7 +231,7 @@ def _compare(session: Session) -> int:
     published = load_records(packaged.published(session.name))
     found = differences(gather(session.grid, session.store).records, published)
     for line in found:
-        click.echo(f"differs: {line}", err=True)
+        say(f"differs: {line}", err=True)
     return 4 if found else 0
 
 

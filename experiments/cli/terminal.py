@@ -78,7 +78,7 @@ def fit(text: str, *, stream: TextIO | None = None) -> str:
     except (UnicodeEncodeError, LookupError):
         for character, plain in ASCII.items():
             text = text.replace(character, plain)
-        text = text.encode("ascii", "replace").decode("ascii")
+        text = text.encode("ascii", "backslashreplace").decode("ascii")
     return printable(text)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -90,34 +91,71 @@ def _state(path: Path) -> dict[str, Tensor]:
 
     try:
         is_safe = path.suffix == ".safetensors"
-        state = load(path.read_bytes()) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's, of how it will store tensors some day
+            state = load(path.read_bytes()) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise OSError(error.strerror or str(error)) from error
     except Exception as error:  # whatever is wrong with the file: nothing in it is ever run
         raise ValueError("expected a state dict in safetensors, or one that torch loads with weights only") from error
     if not isinstance(state, Mapping):
         raise ValueError(f"expected a state dict, got {type(state).__name__}")
-    odd = [str(key) for key, value in state.items() if not isinstance(value, torch.Tensor)]
+    odd = [repr(key)[:80] for key in state if not isinstance(key, str)]
+    if odd:
+        raise ValueError(f"expected a state dict with names for keys, got {_few(odd)}")
+    odd = [key for key, value in state.items() if not isinstance(value, torch.Tensor)]
     if odd:
         raise ValueError(f"expected a state dict of tensors, got other values under {_few(odd)}; save the inner one")
+    odd = [f"{kind} {key}" for key, value in state.items() if (kind := _odd_kind(value))]
+    if odd:
+        raise ValueError(f"expected dense tensors with their numbers, got {_few(odd)}; convert them and save again")
     return dict(state)
 
 
+def _odd_kind(value: Tensor) -> str:
+    """Return what keeps a tensor from being copied into a plain one, or nothing."""
+    import torch
+
+    if value.is_nested:
+        return "nested"
+    if value.is_quantized:
+        return "quantized"
+    if value.layout != torch.strided:
+        return "sparse"
+    return "meta (without numbers)" if value.is_meta else ""
+
+
 def _misfits(model: Mapping[str, Any], state: Mapping[str, Tensor]) -> list[str]:
-    """Return in which ways a state dict does not fit: keys that one of the two lacks, and other shapes."""
+    """Return in which ways a state dict does not fit: keys that one of the two lacks, other shapes, lost numbers."""
+    both = {key: (value, state[key]) for key, value in model.items() if key in state}
     parts = [
         ("missing", [key for key in model if key not in state]),
         ("unexpected", [key for key in state if key not in model]),
         (
             "other shapes",
             [
-                f"{key} {tuple(state[key].shape)} for {tuple(value.shape)}"
-                for key, value in model.items()
-                if key in state and tuple(state[key].shape) != tuple(getattr(value, "shape", ()))
+                f"{key} {tuple(given.shape)} for {tuple(value.shape)}"
+                for key, (value, given) in both.items()
+                if tuple(given.shape) != tuple(getattr(value, "shape", ()))
             ],
         ),
+        ("numbers that would be lost", [f"{key} {why}" for key, pair in both.items() if (why := _loss(*pair))]),
     ]
     return [f"{what}: {_few(keys)}" for what, keys in parts if keys]
+
+
+def _loss(own: Any, given: Tensor) -> str:
+    """Return what would be lost if numbers were copied into a model's own tensor, or nothing; rounding is not."""
+    import torch
+
+    if not isinstance(own, torch.Tensor) or own.dtype == given.dtype:
+        return ""
+    ranks = [2 if t.is_complex() else 1 if t.is_floating_point() else 0 for t in (own, given)]
+    if ranks[0] < ranks[1]:
+        return f"({given.dtype} for {own.dtype})"
+    copied = given.to(own.dtype)
+    if ranks[1] and not torch.equal(torch.isfinite(copied), torch.isfinite(given)):
+        return f"(beyond the range of {own.dtype})"
+    return "" if ranks[1] or torch.equal(copied.to(given.dtype), given) else f"({given.dtype} for {own.dtype})"
 
 
 def _few(keys: list[str]) -> str:

@@ -105,16 +105,17 @@ class Session:
 
         place = self._place()
         if not self.workers.joins_models:
-            yield from (Call(run.spec.id, train_run, (run.spec.canonical, place)) for run in runs)
+            yield from (Call(run.spec.id, train_run, (run.spec.canonical, place), label=run.arm) for run in runs)
             return
         for _, alike in groupby(runs, lambda run: run.spec.model_copy(update={"seed": 0}).id):
-            specs = (run.spec for run in alike)
-            while group := list(islice(specs, TOGETHER)):
-                first, *others = (spec.id for spec in group)
-                if group[0].base is not None:  # a cure starts from its own run's weights
-                    yield from (Call(spec.id, train_run, (spec.canonical, place)) for spec in group)
+            while group := list(islice(alike, TOGETHER)):
+                specs, arm = [run.spec for run in group], group[0].arm
+                first, *others = (spec.id for spec in specs)
+                if specs[0].base is not None:  # a cure starts from its own run's weights
+                    yield from (Call(spec.id, train_run, (spec.canonical, place), label=arm) for spec in specs)
                 else:
-                    yield Call(first, train_group, (tuple(s.canonical for s in group), place), tuple(others))
+                    canonicals = tuple(spec.canonical for spec in specs)
+                    yield Call(first, train_group, (canonicals, place), tuple(others), arm)
 
     def _look_back(self, due: list[bool]) -> None:
         """Name what is damaged, and what finished runs were made of or with that is otherwise now, or refuse it."""
@@ -143,7 +144,7 @@ class Session:
             return []
         place = self._place()
         calls = (
-            Call(run.spec.id, measure_run, (run.spec.canonical, measures, asked, place))
+            Call(run.spec.id, measure_run, (run.spec.canonical, measures, asked, place), label=run.arm)
             for run in compress(self.runs(), due)
         )
         summary = self._execute("measuring", calls, due)

@@ -27,12 +27,14 @@ class Call:
         function: Returns what became of it, with "runs" for the results of several keys.
         arguments: Of the function.
         others: Further keys, for a task about several runs.
+        label: What people call it; said where its worker died, which cannot say it itself.
     """
 
     key: str
     function: Callable[..., dict[str, Any]]
     arguments: tuple[Any, ...]
     others: tuple[str, ...] = ()
+    label: str = ""
 
 
 @dataclass
@@ -79,7 +81,7 @@ def execute(
                     busy |= {call.key} if result["status"] == "busy" else set()
                     again.append(call)
                     continue
-                result["status"] = "failed" if result["status"] == "lost" else result["status"]
+                result = _final(call, result, lost[call.key])
                 answers = result.get("runs") or dict.fromkeys((call.key, *call.others), result)
                 for key, answer in answers.items():
                     summary.results[key] = answer
@@ -89,6 +91,14 @@ def execute(
     except BaseException:
         executor.shutdown(wait=True, cancel_futures=True)
         raise
+
+
+def _final(call: Call, result: dict[str, Any], times: int) -> dict[str, Any]:
+    """Return what is said of a task that is not tried again: one whose worker died names what it was about."""
+    if result["status"] != "lost":
+        return result
+    about = f"{call.label}: " if call.label else ""
+    return {**result, "status": "failed", "why": f"{about}{result['why']}, {times} times"}
 
 
 def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:

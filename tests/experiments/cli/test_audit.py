@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,23 @@ def test_weights_are_loaded(models: Path, suffix: str, capsys: pytest.CaptureFix
     assert "overlap" in capsys.readouterr().out
 
 
+def odd(kind: str) -> torch.Tensor:
+    with warnings.catch_warnings(action="ignore"):  # torch warns of what it will change
+        if kind == "nested":
+            return torch.nested.nested_tensor([torch.ones(3)])
+        return torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+
+
+EVEN = {"weight": torch.ones(3, 3, 4, 4), "bias": torch.zeros(3)}
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("bias", [torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.int64)])
+def test_weights_of_another_type_that_lose_nothing_are_taken(bias: torch.Tensor) -> None:
+    torch.save({**EVEN, "bias": bias}, "other.pt")
+    assert run(["audit", "audited_models:dirty", "--input", "1,3,16,16", "--weights", "other.pt"]) == 0
+
+
 class Canary:
     """Creates a file when it is unpickled."""
 
@@ -116,10 +134,26 @@ def test_pickled_weights_are_refused_and_never_run(name: str, capsys: pytest.Cap
         ({"weight": torch.ones(3, 3, 3, 3), "bias": torch.zeros(3)}, "weight (3, 3, 3, 3) for (3, 3, 4, 4)"),
         ({"epoch": 3, "model": {}}, "got other values under epoch, model; save the inner one"),
         ([torch.ones(3)], "expected a state dict, got list"),
+        ({7: torch.ones(3)}, "expected a state dict with names for keys, got 7"),
+        ({None: torch.ones(3), ("a", 1): torch.ones(3)}, "with names for keys, got None, ('a', 1)"),
+        ({b"weight": torch.ones(3)}, "with names for keys, got b'weight'"),
+        ({"": torch.ones(3)}, "missing: weight, bias; unexpected: "),
+        ({"weight\n\x1b[2J": torch.ones(3)}, "unexpected: weight"),
+        ({**EVEN, "weight": torch.empty(3, 3, 4, 4, device="meta")}, "got meta (without numbers) weight"),
+        ({**EVEN, "weight": torch.ones(3, 3, 4, 4).to_sparse()}, "got sparse weight; convert them and save again"),
+        ({**EVEN, "bias": odd("nested")}, "got nested bias"),
+        ({**EVEN, "bias": odd("quantized")}, "got quantized bias"),
+        ({**EVEN, "bias": torch.ones(3, dtype=torch.complex64)}, "lost: bias (torch.complex64 for torch.float32)"),
+        (
+            {**EVEN, "bias": 1e300 * torch.ones(3, dtype=torch.float64)},
+            "bias (beyond the range of torch.float32)",
+        ),
+        ({**EVEN, "bias": torch.full((3,), 2**24 + 1)}, "lost: bias (torch.int64 for torch.float32)"),
     ],
 )
 def test_weights_that_do_not_fit_say_how(state: object, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save(state, "other.pt")
+    with warnings.catch_warnings(action="ignore"):
+        torch.save(state, "other.pt")
     assert run(["audit", "audited_models:dirty", "--input", "1,3,16,16", "--weights", "other.pt"]) == 2
     assert message in capsys.readouterr().err
 

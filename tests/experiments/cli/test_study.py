@@ -294,6 +294,7 @@ def test_a_study_whose_workers_are_lost_is_drawn_from_what_there_is_and_names_th
     assert checkerscope("study", tiny) == 3
     err = capsys.readouterr().err
     assert err.count("WorkerLost: its worker process died (signal 9)") == 4  # as it happens, and at the end
+    assert err.count(": Transposed conv k4: WorkerLost: its worker process died (signal 9), 3 times") == 2
     assert "tiny: 2 done, 2 missing of 4 runs" in err
     assert report(tmp_path / "results").is_file()
     assert {row["seed"] for row in rows(tmp_path / "results" / "tiny" / "records" / "runs.csv")} == {"0"}

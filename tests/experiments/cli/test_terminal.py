@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from checkerscope.experiments.cli.terminal import columns
+from checkerscope.experiments.__main__ import run
+from checkerscope.experiments.cli.terminal import columns, say
 from checkerscope.toolkit import catalog
 
 KINDS = [
@@ -51,3 +56,50 @@ def test_short_tables_stay_aligned_and_empty_ones_say_so() -> None:
 
 def test_text_cannot_move_the_cursor() -> None:
     assert "\x1b" not in columns([{"name": "a\x1b[2J", "label": "b\r\nc"}], width=80)
+
+
+def test_the_one_place_that_prints_makes_every_line_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    for err in (False, True):
+        say("a\x1b[2Jb\x07\r\nc\u202e\ud800d", err=err)
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == "a\\x1b[2Jb\\x07\\r\nc\\u202e\\ud800d\n"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[3] / "experiments").rglob("*.py")), ids=lambda p: p.name
+)
+def test_nothing_else_prints(path: Path) -> None:
+    """But for the message that a signal ends the program, and what `__main__` says of an error."""
+    if path.name in ("terminal.py", "__main__.py"):
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in (
+                "click.echo",
+                "click.secho",
+                "print",
+                "tqdm.write",
+                "sys.stdout.write",
+            )
+
+
+EVIL = "\x1b]0;owned\x07\x1b[2J"
+
+
+@pytest.mark.parametrize("command", ["status", "run", "measure", "collect", "verify"])
+def test_names_of_files_reach_no_terminal_as_they_are(
+    command: str, tiny: Path, results: Path, checkerscope: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = min((results / "tiny" / "runs").iterdir())
+    (folder / f"x{EVIL}").touch()
+    (results / "tiny" / f"x{EVIL}").touch()
+    capsys.readouterr()
+    if command == "verify":
+        assert run(["verify", str(results)]) == 1
+    else:
+        assert checkerscope(command, tiny) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert "\x07" not in shown.out + shown.err
+    if command in ("status", "run", "collect", "verify"):
+        assert "\\x1b]0;owned\\x07" in shown.out + shown.err

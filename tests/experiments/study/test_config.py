@@ -301,3 +301,16 @@ def test_a_written_spec_reads_back_as_itself() -> None:
     spec = config.validate(RunSpec, {**base, "upsampler": "nearest", "initializer": "default", "seed": 1}, "x")
     assert RunSpec.model_validate_json(spec.canonical) == spec
     assert RunSpec.model_validate_json(spec.canonical).id == spec.id
+
+
+@pytest.mark.parametrize("levels", [300, 5_000, 50_000])
+@pytest.mark.parametrize("section", ["train", "images", "network", "study"])
+def test_a_key_of_thousands_of_levels_is_one_line(
+    section: str, levels: int, tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = ".".join([section, *["a"] * levels])
+    assert run(["run", str(tiny), "--results", str(tmp_path), "--dry-run", "--set", f"{key}=1"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert len(shown.err.splitlines()) == 1
+    assert "Traceback" not in shown.err
