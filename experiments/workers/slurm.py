@@ -92,7 +92,7 @@ def network(certificates: Path | None = None) -> dict[str, Any]:
     """
     if certificates is None and not dask.config.get("distributed.comm.tls.ca-file", None):
         local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-        return {"scheduler_options": local, "worker_extra_args": ["--host", "127.0.0.1", "--no-dashboard"]}
+        return {"scheduler_options": local, "worker_extra_args": list(tls.LOCAL)}
     if certificates is not None and shlex.quote(str(certificates)) != str(certificates):
         raise ValueError(f"--dask-tls {certificates}: expected a path that needs no quotes, which Slurm's jobs get")
     return {

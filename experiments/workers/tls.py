@@ -17,7 +17,9 @@ KEY, CERTIFICATE = "key.pem", "cert.pem"
 #: Days for which a certificate is good.
 DAYS = 365
 #: What keeps the pages of a scheduler or worker, which know neither TLS nor passwords, to its own machine.
+#: Without an address even a scheduler without a dashboard serves them on every interface.
 LOCAL_PAGES = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+LOCAL = ("--host", "127.0.0.1", *LOCAL_PAGES)
 
 
 def security(folder: Path) -> Security:
@@ -56,11 +58,11 @@ def commands(address: str, folder: Path | None) -> tuple[str, str]:
     """Return the lines that start a scheduler at an address, and a worker for it, that only the right ones can talk to.
 
     >>> commands("tcp://127.0.0.1:8786", None)[1]
-    'dask worker tcp://127.0.0.1:8786 --nthreads 1 --host 127.0.0.1 --no-dashboard'
+    'dask worker tcp://127.0.0.1:8786 --nthreads 1 --host 127.0.0.1 --no-dashboard --dashboard-address 127.0.0.1:0'
     """
     port = address.rpartition(":")[2]
     if not address.startswith("tls://"):
-        local = "--host 127.0.0.1 --no-dashboard"
+        local = shlex.join(LOCAL)
         return f"dask scheduler --port {port} {local}", f"dask worker {address} --nthreads 1 {local}"
     words = list(LOCAL_PAGES)
     if folder is not None:

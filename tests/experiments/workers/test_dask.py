@@ -202,7 +202,7 @@ def test_without_a_worker_it_says_so_and_waits_and_says_why_one_is_refused(
     said: list[str] = []
     executor = dask.connect(address, terms(tmp_path), None, say=said.append)
     try:
-        start = f"start one with: dask worker {address} --nthreads 1 --host 127.0.0.1 --no-dashboard"
+        start = f"start one with: dask worker {address} --nthreads 1 {' '.join(tls.LOCAL)}"
         assert said == [f"--dask {address}: no worker yet; {start}"]
         future = executor.submit(pow, 2, 3)
         started += [start_worker(tmp_path, address, threads=threads) for threads in (2, 2, 1)]
@@ -240,7 +240,8 @@ LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 
 def documented(command: str) -> list[str]:
     """Return the words of the line of docs/scale.md that starts a scheduler or worker on loopback."""
-    found = re.search(rf"^    dask {command} .*--host.*$", (PROJECT / "docs" / "scale.md").read_text(), re.MULTILINE)
+    page = (PROJECT / "docs" / "scale.md").read_text().replace("\\\n", "")
+    found = re.search(rf"^    dask {command} .*--host.*$", page, re.MULTILINE)
     assert found
     return found[0].split()[2:]
 
