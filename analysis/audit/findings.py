@@ -10,6 +10,8 @@ from typing import Any
 THRESHOLD_DB = -50.0
 NOTHING = "Nothing to judge: no layer enlarges its map."
 NO_LATTICE = "Clean: no enlargement leaves a fixed lattice in the output."
+#: A layer whose own grid is weaker than this is clean; rounding in float32 leaves about -130 dB.
+OWN_FLOOR_DB = -60.0
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,6 @@ class Limit:
         if self.rms is None or not reference > 0:
             return self.decibel
         return 10 * log10(self.rms**2 / reference)
-
-
-@dataclass(frozen=True)
-class Cure:
-    """A remedy that fits a layer.
-
-    Attributes:
-        name: File in `toolkit/remedies`.
-        promise: What it promises.
-        cost: What it costs when the model runs.
-    """
-
-    name: str
-    promise: str
-    cost: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,6 @@ class Layer:
         cancelled: It makes a grid and later layers remove it.
         drifts: Its phases move over the map, so that there is no fixed lattice to judge.
         note: What else there is to say.
-        cures: Remedies that fit; none for a layer that is clean.
         times: How often it runs: tile by tile, step by step.
     """
 
@@ -84,13 +70,17 @@ class Layer:
     cancelled: bool = False
     drifts: bool = False
     note: str = ""
-    cures: tuple[Cure, ...] = ()
     times: int = 1
 
     @property
     def name(self) -> str:
         """Where it is: the path, or the line of code in the model's own forward."""
         return self.path or f"(model) {self.where}".rstrip()
+
+    @property
+    def makes_grid(self) -> bool:
+        """Whether a flat input shows a grid in its own output."""
+        return self.own_db is not None and self.own_db > OWN_FLOOR_DB
 
     @property
     def geometry(self) -> str:

@@ -9,15 +9,15 @@ from checkerscope.analysis.audit import text
 from checkerscope.analysis.audit.findings import (
     NO_LATTICE,
     NOTHING,
+    OWN_FLOOR_DB,
     THRESHOLD_DB,
-    Cure,
     Findings,
     Layer,
     Limit,
     Step,
 )
 
-__all__ = ["NOTHING", "NO_LATTICE", "THRESHOLD_DB", "Cure", "Findings", "Layer", "Limit", "Report", "Step"]
+__all__ = ["NOTHING", "NO_LATTICE", "OWN_FLOOR_DB", "THRESHOLD_DB", "Findings", "Layer", "Limit", "Report", "Step"]
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,6 @@ def lines(report: Findings, *, sample_rate: float | None = None) -> list[str]:
             "spread of the phase variances, dB of their mean squared; not judged",
             *_by_period(report.phase_variance_db, {}),
         ]
-    if report.worst is not None and not report.clean and report.layers[report.worst].cures:
-        worst = report.layers[report.worst]
-        found += ["", f"cures that fit {worst.name}:"]
-        for cure in worst.cures:
-            found += _folded(f"{cure.name}: {cure.promise}; {cure.cost}", "  ")
     return found
 
 

@@ -1,4 +1,4 @@
-"""From what was seen to what is said: one layer's entry, the remedies that fit it, and the verdict."""
+"""From what was seen to what is said: one layer's entry, and the verdict."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from checkerscope.analysis.audit import grids
 from checkerscope.analysis.audit.grouping import Grouped
 from checkerscope.analysis.audit.judging import Judged
-from checkerscope.analysis.audit.report import Cure, Layer, Report
-from checkerscope.toolkit import catalog
+from checkerscope.analysis.audit.report import OWN_FLOOR_DB, Layer, Report
 
-#: A layer whose own grid is weaker than this is clean; rounding in float32 leaves about -130 dB.
-OWN_FLOOR_DB = -60.0
 #: So near to the limit another example, or another device, decides otherwise.
 BORDER_DB = 1.5
 #: Layers whose parts together are this much weaker than the tone did not make it.
@@ -47,23 +44,8 @@ def layer_of(group: Grouped, output_db: float | None, threshold_db: float, own: 
         cancelled=is_dirty and output_db is not None and output_db <= threshold_db,
         drifts=event.drifts,
         note="; ".join(note for note in (event.note, "some output pixels get no tap" if has_gaps else "") if note),
-        cures=cures_for(event.kind) if is_dirty else (),
         times=len(group.events),
     )
-
-
-def cures_for(kind: str) -> tuple[Cure, ...]:
-    """Return the remedies that say they apply to a kind of layer.
-
-    >>> cures_for("no such layer")
-    ()
-    """
-    found = []
-    for component in catalog.describe("checkerscope.toolkit.remedies"):
-        flags = component.flags
-        if kind in flags.get("applies_to", ()) and flags.get("cures", True):
-            found.append(Cure(component.name, str(flags.get("promise", "")), str(flags.get("cost", ""))))
-    return tuple(found)
 
 
 def worst_of(layers: Sequence[Layer], tone_db: float) -> int | None:
@@ -149,14 +131,8 @@ def _strength(finding: Finding) -> str:
     layer = layers[finding.worst]
     return (
         f"{start}: {layer.name} ({layer.kind}, {layer.geometry}) leaves a grid{place} {strength} relative to the"
-        f" output's contrast {limit}{_grey(best)}{_rounding(best)}{_cures(layer)}."
+        f" output's contrast {limit}{_grey(best)}{_rounding(best)}."
     )
-
-
-def _cures(layer: Layer) -> str:
-    names = [cure.name for cure in layer.cures]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"; cures that fit: {', '.join(names[:3])}{more}" if names else ""
 
 
 def _grey(best: Judged) -> str:

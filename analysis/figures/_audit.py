@@ -145,7 +145,7 @@ def _tone_along_depth(ax: Axes, rows: Sequence[Row], layers: Sequence[Layer]) ->
             continue
         layer = layers[row.step.layer] if row.step.layer is not None else None
         x = max(FAINT_DB, row.step.tone_db)
-        color = GREY if layer is None else RED if layer.cures and not layer.cancelled else BLUE
+        color = GREY if layer is None else RED if layer.makes_grid and not layer.cancelled else BLUE
         ax.plot(x, y, "o" if layer is None else "D", color=color, markersize=3 if layer is None else 4.5, clip_on=False)
         if layer is not None and layer.output_db is not None:
             ax.text(1.04, y, f"{_db(layer.output_db)} at output", color=color, **name)
