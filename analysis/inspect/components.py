@@ -76,7 +76,7 @@ def search(field: Floats, gain: Floats, maps: Maps, orders: Iterable[int] = PERI
     components: list[Component] = []
     first: dict[int, float] = {}
     while waiting:
-        lines = {order: measure(field, order) for order in waiting}
+        lines = {order: measure(field, order, images=maps.images) for order in waiting}
         found = {order: evidence(lines[order], inequality[order]) for order in waiting}
         first = first or {order: min(0.0, p + tests) for order, (p, _) in found.items()}
         standing_out = sorted((p, order) for order, (p, _) in found.items() if p + tests <= log(LEVEL))
@@ -84,7 +84,7 @@ def search(field: Floats, gain: Floats, maps: Maps, orders: Iterable[int] = PERI
             pattern = _pattern(field, gain, order)
             power = _power(pattern, gain, lines[order])
             waiting.remove(order)
-            if not _is_sideband(order, power, components):
+            if power[found[order][1]] > 0 and not _is_sideband(order, power, components):
                 periods = _periods(lines[order], inequality[order])
                 components.append(Component(order, periods, log_p + tests, found[order][1], power))
                 field = field - gain * _tiled(pattern, field.shape[1:])

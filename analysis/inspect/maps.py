@@ -45,6 +45,11 @@ class Maps:
         """Height and width of the largest image."""
         return self._count.shape[0], self._count.shape[1]
 
+    @property
+    def images(self) -> int:
+        """Largest number of images at any pixel."""
+        return int(self._count.max(initial=0))
+
     def tone(self) -> tuple[Floats, Floats]:
         """Return the summed residual over the root of the number of images, and what a unit grid would make of it.
 
