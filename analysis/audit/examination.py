@@ -28,6 +28,7 @@ class Examination:
 
     def __init__(self, model: nn.Module, given: Arguments, *, dims: int, limit: Limit, seed: int) -> None:
         self.model, self.given, self.dims = model, given, dims
+        self.first = given
         self.limit, self.seed = limit, seed
         self.runner = Runner(model, dims=dims, seed=seed)
         self.generator = torch.Generator().manual_seed(seed)
@@ -85,7 +86,7 @@ class Examination:
 
     def _grown(self, short: sizes.Shortage) -> tuple[Arguments, Pass, str] | None:
         """Return a larger example and the pass over it; None if the model takes none."""
-        before = [tuple(x.shape) for x in probes.maps(self.given, self.dims)]
+        before = [tuple(x.shape) for x in probes.maps(self.first, self.dims)]
         for sides in (short.sides, short.more_sides):
             given = probes.grown(self.given, self.dims, sides, self.seed)
             try:
@@ -119,7 +120,8 @@ class Examination:
                 f"the output is larger than the input along spatial axis {axes}, and no enlargement was found there;"
                 " give an example that is longer along it"
             )
-        if self.seen.enlargements and not found.judged and not found.plain:
+        is_mute = bool(self.seen.enlargements or found.lost or not [*returned.tensors(self.seen.output)])
+        if is_mute and not found.judged and not found.plain:
             what = returned.described(self.seen.output)
             return f"no output is a map that can be followed from the input; the model returned {what}"
         return ""

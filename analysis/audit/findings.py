@@ -8,10 +8,10 @@ from typing import Any
 
 #: Default limit of the tone, in dB relative to the output's contrast; see `analysis.audit.procedure.audit`.
 THRESHOLD_DB = -50.0
-NOTHING = "Nothing to judge: no layer enlarges its map."
-NO_LATTICE = "Clean: no enlargement leaves a fixed lattice in the output."
 #: A layer whose own grid is weaker than this is clean; rounding in float32 leaves about -130 dB.
 OWN_FLOOR_DB = -60.0
+NOTHING = "Nothing to judge: no layer enlarges its map."
+NO_LATTICE = "Clean: no enlargement leaves a fixed lattice in the output."
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,11 @@ class FlatAnswers:
     ) -> None:
         self.runner, self.groups = runner, groups
         self.inputs = probes.flats(given, runner.dims, generator, count=FLAT_INPUTS)
-        self.runs = [runner.flat(x, traced=True, measured=groups[0].key) for x in self.inputs]
+        self.runs = [
+            runner.flat(x, traced=index % 2 == 0, measured=groups[0].key) for index, x in enumerate(self.inputs)
+        ]
         self._still: dict[int, Pass] = {}
+        self._powers: dict[tuple[str, int | None, Period], list[float]] = {}
 
     def still(self, index: int) -> Pass:
         """Return an answer with every enlargement's output made flat: what it shows is no enlargement's doing."""
@@ -51,7 +54,10 @@ class FlatAnswers:
 
     def powers(self, output: Output, period: Period) -> list[float]:
         """Return the power of the grid on every flat input."""
-        return [self._power(output, index, period) for index in range(len(self.runs))]
+        key = output.name, output.inside, period
+        if key not in self._powers:
+            self._powers[key] = [self._power(output, index, period) for index in range(len(self.runs))]
+        return self._powers[key]
 
     def tones(self, output: Output) -> dict[Period, float]:
         """Return the power of the grid by period, mean over the inputs."""
@@ -128,7 +134,7 @@ class FlatAnswers:
             index: Place among the layers of every enlargement; repetitions share theirs, and are shown once.
         """
         steps: dict[tuple[str, int | None], Step] = {}
-        for marks in zip(*(run.trace for run in self.runs), strict=False):
+        for marks in zip(*(run.trace for run in self.runs if run.trace), strict=False):
             layer = None if marks[0].enlargement is None else index[marks[0].enlargement]
             tone = grids.decibel(sum(mark.share for mark in marks) / len(marks), 1.0)
             step = Step(path=marks[0].path, kind=kinds[marks[0].path], tone_db=tone, layer=layer)

@@ -12,8 +12,8 @@ from math import log10, prod
 import torch
 from torch import Tensor
 
-from checkerscope.analysis.audit.growth.enlarging import Taps
 from checkerscope.analysis.audit.growth.lineage import Period
+from checkerscope.analysis.audit.growth.records import Taps
 from checkerscope.toolkit.geometry import Axis
 from checkerscope.toolkit.geometry.overlap import phase_counts
 

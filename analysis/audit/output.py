@@ -128,26 +128,30 @@ class Found:
     Attributes:
         judged: Those that carry a fixed lattice.
         plain: Those that are known to carry none.
-        unread: What cannot be followed or is no map.
+        unread: What is no map.
+        lost: Maps that cannot be followed from the input.
     """
 
     judged: tuple[Output, ...]
     plain: tuple[Output, ...]
     unread: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 def outputs(seen: Pass, dims: int) -> Found:
     """Return the outputs of a pass, and the inputs of the squashing operators that they end with."""
     found: list[Output] = []
-    unread = []
+    unread: list[str] = []
+    lost: list[str] = []
     for name, x in returned.tensors(seen.output):
         lineage = seen.lineage(x) if has_memory(x) else None
         readable = [o for o in _candidates(seen, name, x, lineage, dims) if _is_readable(o, seen, x)]
         found += readable
         if not readable:
-            unread.append(f"{name or 'output'} {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}")
+            said = f"{name or 'output'} {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}"
+            (lost if lineage is None and x.dim() > 2 else unread).append(said)
     judged = tuple(output for output in found if output.periods)
-    return Found(judged, tuple(output for output in found if not output.periods), tuple(unread))
+    return Found(judged, tuple(output for output in found if not output.periods), tuple(unread), tuple(lost))
 
 
 def _candidates(seen: Pass, name: str, x: Tensor, lineage: Lineage | None, dims: int) -> list[Output]:
@@ -173,7 +177,7 @@ def unaccounted(found: Sequence[Output], seen: Pass, given: Arguments, dims: int
     if not inputs:
         return []
     sides = [max(shape[i] for shape in inputs) for i in range(dims)]
-    wrong = set(seen.lost)
+    wrong: set[int] = set()
     for output in found:
         if output.lineage.axes is None:
             larger = zip(output.map(seen).shape[2:], sides, output.period, strict=True)

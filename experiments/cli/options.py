@@ -95,6 +95,10 @@ def output_file(name: str, *, kinds: tuple[str, ...] = (), **how: Any) -> Callab
 
 def _refuse_unwritable(name: str, path: Path) -> None:
     _refuse_empty(name, path)
+    try:
+        path.exists()
+    except OSError as error:  # a name too long for the file system
+        raise ValueError(f"{name}: {path}: {error.strerror}; choose another name") from None
     if path.exists() and not path.is_file():  # renaming a file to it would replace a device, a pipe or a socket
         raise ValueError(f"{name}: expected a regular file or a new name, got {path}; choose another name")
     refuse_folder(name, path.parent)

@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from checkerscope.analysis.audit.growth.axes import Axes, Axis, shuffled, space
+from checkerscope.analysis.audit.growth.axes import CHANNEL, Axes, Axis, shuffled, space
 from checkerscope.analysis.audit.growth.lineage import Lineage, Source
+from checkerscope.analysis.audit.growth.narrow import out_of_nothing
 from checkerscope.analysis.audit.growth.operators import MOVES, OVERLAP_ADD, PRODUCTS, SCATTERS, Call
+from checkerscope.analysis.audit.growth.records import Growth, Taps
 
 #: A float scale factor is taken as the nearest fraction with at most this denominator.
 MAX_DENOMINATOR = 64
 GATHERS = ("index", "index_select", "gather", "take_along_dim", "_unsafe_index")
 #: Operators that make an axis longer without resampling it: padding, joining and tiling are no enlargement.
 KEEPING = ("cat", "repeat", "roll", "expand", "slice", "convolution", "im2col", "stack", "tile", "new_empty", "unfold")
-
-
-@dataclass(frozen=True)
-class Taps:
-    """The numbers that an enlargement multiplies with.
-
-    Attributes:
-        weight: (C_in, C_out / g, *k) for a transposed convolution, (C_out s^d, C_in / g, *k) for a shuffle.
-        strides: Factor per kernel axis, or per shuffled axis.
-        dilation: Of the transposed convolution, per axis.
-        order: For a shuffle, which channel feeds which output channel (rows) and phase (columns); else None.
-        groups: Channel groups.
-    """
-
-    weight: Tensor
-    strides: tuple[int, ...]
-    dilation: tuple[int, ...] = ()
-    order: Tensor | None = None
-    groups: int = 1
-
-
-@dataclass(frozen=True)
-class Growth:
-    """That a call enlarges its map.
-
-    Attributes:
-        kind: What it is, in the field's words.
-        scale: Factor per spatial axis of the model.
-        blocks: Factor per axis of the output for a reshape, whose kind the values decide; else empty.
-        taps: Its numbers, None where it has none of its own.
-        drifts: The phase pattern moves across the map, so that there is no fixed lattice.
-        note: What else the user should know.
-    """
-
-    kind: str
-    scale: tuple[Fraction, ...]
-    blocks: tuple[tuple[int, int], ...] = ()
-    taps: Taps | None = None
-    drifts: bool = False
-    note: str = ""
 
 
 def growth(call: Call, out: Tensor, axes: Axes | None, lineage: Lineage | None) -> Growth | None:
@@ -205,7 +166,7 @@ def _shuffle(call: Call, out: Tensor, axes: Axes, lineage: Lineage) -> Growth | 
     """Find channels moved into space by a reshape, where the result is a map again (or the model's signal)."""
     found = shuffled(axes)
     if not found or not _is_map(axes, out, call.spatial_dims):
-        return None
+        return out_of_nothing(call, axes, lineage)
     blocks = tuple((position, _product(fast)) for position, fast in found.items())
     factors = dict(blocks)
     positions = sorted({*found, *space(axes)})
@@ -216,7 +177,7 @@ def _shuffle(call: Call, out: Tensor, axes: Axes, lineage: Lineage) -> Growth | 
     strides = tuple(factor for _, factor in blocks)
     source = lineage.source
     taps = None if order is None else _ordered(source, order, strides)
-    return Growth("shuffle by reshape", scale, blocks, taps, note=_order_note(found))
+    return Growth("shuffle by reshape", scale, blocks, taps, note=_order_note(axes, found))
 
 
 def _is_map(axes: Axes, out: Tensor, dims: int) -> bool:
@@ -247,11 +208,18 @@ def _channel_order(axes: Axes, found: dict[int, Axis]) -> Tensor | None:
     return index if len(index.unique()) == index.numel() else None
 
 
-def _order_note(found: dict[int, Axis]) -> str:
+def _order_note(axes: Axes, found: dict[int, Axis]) -> str:
+    """Return how the channels are ordered where torch's PixelShuffle has them otherwise: (c h w), slowest first."""
     strides = [max(atom.stride for atom in fast) for fast in found.values()]
+    rest = [atom.stride for i, axis in enumerate(axes) if i not in found for atom in axis if atom.role == CHANNEL]
+    notes = []
+    if rest and min(strides) > max(rest):
+        notes.append("sub-pixels slowest, order DCR as of TensorFlow's depth_to_space; torch's PixelShuffle has CRD")
     if len(strides) > 1 and strides == sorted(strides) and len(set(strides)) == len(strides):
-        return "sub-pixels in the order (w h); torch's PixelShuffle has (h w): check it against the training code"
-    return ""
+        notes.append(
+            "sub-pixels in the order (w h); torch's PixelShuffle has (h w): check it against the training code"
+        )
+    return "; ".join(notes)
 
 
 def _ordered(source: Source | None, order: Tensor, strides: tuple[int, ...]) -> Taps | None:

@@ -7,8 +7,8 @@ from fractions import Fraction
 from torch import Tensor
 
 from checkerscope.analysis.audit.growth.axes import Axes, image, single
-from checkerscope.analysis.audit.growth.enlarging import Growth
 from checkerscope.analysis.audit.growth.lineage import Lineage, Record
+from checkerscope.analysis.audit.growth.records import Growth
 
 
 def opening(target: Tensor, record: Record, lineage: Lineage, dims: int) -> Growth | None:

@@ -12,11 +12,12 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from checkerscope.analysis.audit.growth.axes import Axes, image_of, settled, space
-from checkerscope.analysis.audit.growth.enlarging import Growth, growth
+from checkerscope.analysis.audit.growth.enlarging import growth
 from checkerscope.analysis.audit.growth.filling import opening, whole_lineage
 from checkerscope.analysis.audit.growth.lineage import Ledger, Lineage, Period, Source, has_memory, scaled, whole
 from checkerscope.analysis.audit.growth.narrow import hidden_axes
 from checkerscope.analysis.audit.growth.operators import MOVES, Call, axes_after, is_spectrum_after, ratio_after
+from checkerscope.analysis.audit.growth.records import Growth
 from checkerscope.analysis.audit.tracing import periodic, returned, statistics, tiles
 from checkerscope.analysis.audit.tracing.flatness import flattened, kind_of_blocks, own_tone
 from checkerscope.analysis.audit.tracing.modules import Paths, calling_line
@@ -42,7 +43,6 @@ class Watch(TorchDispatchMode):
         self.saturations = Saturations()
         self.tiled: list[str] = []
         self.hidden: set[int] = set()
-        self.lost: set[int] = set()
         self.epsilon = 0.0
         self._reduced = 0
 
@@ -144,9 +144,7 @@ class Watch(TorchDispatchMode):
             self.ledger.record(out)
             return
         axes = axes_after(call, out)
-        hidden = hidden_axes(call, axes, main)
-        self.hidden |= hidden
-        self.lost |= hidden if len(set(main.grid)) > 1 else set()
+        self.hidden |= hidden_axes(call, axes, main)
         if tiles.joins(call, axes):
             self._note_tiles()
         self._round(out)
@@ -189,7 +187,7 @@ class Watch(TorchDispatchMode):
         if self.plan.flat_inputs and not main.periods:
             out = self._run(func, call, self._flat_args(call, args), kwargs)
         axes = axes_after(call, out) if call.inputs else self._image(out)
-        axes = settled(axes, out.shape) if axes is not None else self._image(out)
+        axes = self._image(out) if axes is None or hidden_axes(call, axes, main) else settled(axes, out.shape)
         done = self._finish(event, grown, main, out, axes)
         if out is args[0] and done is not out:  # written in place
             with _disable_current_modes():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from checkerscope.analysis.audit.growth.enlarging import Taps
 from checkerscope.analysis.audit.growth.lineage import Period
+from checkerscope.analysis.audit.growth.records import Taps
 from checkerscope.analysis.audit.tracing.statistics import Statistics
 
 #: What enlargements that run more than once, tile by tile or step by step, have in common.

@@ -36,7 +36,6 @@ class Pass:
         inside: Inputs of the last squashing operators, by number, with their lineage and the operator's name.
         tiled: Where maps were cut into tiles and put together.
         hidden: Spatial axes of length 1 along which a reshape may have enlarged the map without showing it.
-        lost: Those of them beside which another axis was longer: a map, then, and no vector.
         epsilon: Coarsest relative rounding of any map on the way.
     """
 
@@ -47,7 +46,6 @@ class Pass:
     inside: dict[int, tuple[Tensor, Lineage, str]] = field(default_factory=dict, repr=False)
     tiled: tuple[str, ...] = ()
     hidden: frozenset[int] = frozenset()
-    lost: frozenset[int] = frozenset()
     epsilon: float = 0.0
 
     def lineage(self, tensor: Tensor) -> Lineage | None:
@@ -87,7 +85,6 @@ def forward(
         mode.saturations.inside,
         tuple(mode.tiled),
         frozenset(mode.hidden),
-        frozenset(mode.lost),
         mode.epsilon,
     )
 

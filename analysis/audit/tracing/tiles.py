@@ -22,6 +22,8 @@ def joins(call: Call, axes: Axes | None) -> bool:
     position = (int(call.args[1]) if len(call.args) > 1 else 0) % len(axes)
     lengths = [part.shape[position] for part in parts]
     distinct = len({id(part) for part in parts}) == len(parts)
+    if len(parts) == 2 and call.spatial_dims == 3 and axes[position] and axes[position][0].role == 0:
+        return False  # frames put behind those before them, with what a causal network remembers of these
     return position in space(axes) and distinct and min(lengths) * _SHARE >= max(lengths) and min(lengths) > 1
 
 

@@ -496,6 +496,22 @@ def test_swapped_sub_pixel_axes_show_as_a_grid_across_slopes(order: str, shows: 
     assert ("order (w h)" in report.layers[0].note) is shows
 
 
+@pytest.mark.parametrize(("order", "is_named"), [("cpq", False), ("pqc", True), ("cqp", False)])
+def test_a_channel_order_unlike_that_of_pixel_shuffle_is_named(order: str, is_named: bool) -> None:
+    torch.manual_seed(0)
+    report = audit(Lambda(by_reshape(order), conv=conv(6, 24)), noise(1, 6, 16, 16))
+    assert ("order DCR" in report.layers[0].note) is is_named
+    assert ("check the channel order (DCR) of (model) test_audit.py" in report.verdict) is is_named
+    assert ("order (w h)" in report.layers[0].note) is (order == "cqp")
+
+
+def test_swapped_axes_are_said_beside_a_grid() -> None:
+    torch.manual_seed(0)
+    report = audit(Lambda(by_reshape("cqp"), conv=conv(6, 24)), noise(1, 6, 16, 16))
+    assert not report.clean
+    assert "runs across slopes: check the sub-pixel order of" in report.verdict
+
+
 def test_swapped_sub_pixel_axes_show_as_a_tone_where_phases_differ() -> None:
     """Per-phase offsets that the right order cancels stay in the output of the wrong one."""
     offsets = torch.arange(12.0).reshape(1, 12, 1, 1)

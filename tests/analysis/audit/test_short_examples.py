@@ -128,17 +128,32 @@ def test_a_larger_example_is_said() -> None:
     assert "note: the example was made larger" in str(report)
 
 
-def test_an_enlargement_that_may_hide_is_never_clean() -> None:
-    """The model takes one frame only, and what it makes of it cannot be told from channels."""
+def test_frames_that_are_worked_on_one_by_one() -> None:
+    """A causal decoder never sees more than one frame, and makes two of each: channels are all that it shows."""
 
-    def one_frame(m: nn.Module, x: Tensor) -> Tensor:
-        if x.shape[2] != 1:
-            raise RuntimeError("one frame")
-        return frames_by_view(m, x)
+    def one_by_one(m: nn.Module, x: Tensor) -> Tensor:
+        return torch.cat([m.frame(frame) for frame in x.split(1, 2)], 2)
 
-    report = audit(Module(one_frame, mix=conv3(12)), torch.randn(1, 6, 1, 8, 8))
+    torch.manual_seed(0)
+    for way, clean in ((frames_by_view, False), (frames_by_stack, False), (frames_repeated, True)):
+        inner = Module(way, mix=conv3(6 if clean else 12))
+        report = audit(Module(one_by_one, frame=inner), torch.randn(1, 6, 4, 8, 8))
+        assert report.clean is clean, report.verdict
+        assert [layer.scale for layer in report.layers] == [(2, 1, 1)]
+
+
+class Opaque(torch.autograd.Function):
+    """A kernel of somebody's own: nothing in it is an operator of torch's."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return torch.from_numpy(x.numpy().repeat(2, 2).repeat(2, 3))
+
+
+def test_a_larger_output_without_an_enlargement_is_never_clean() -> None:
+    """Its way through NumPy cannot be followed: the output belongs to no input."""
+    report = audit(Module(lambda m, x: Opaque.apply(m.mix(x)), mix=nn.Conv2d(6, 6, 1)), torch.randn(1, 6, 16, 16))
     assert (report.clean, report.judgement) == (False, "cannot be judged")
-    assert "larger than the input along spatial axis 0" in report.verdict
 
 
 def test_a_model_of_one_size_that_is_too_short_is_refused_in_one_line() -> None:

@@ -22,6 +22,21 @@ def dirty(): return nn.ConvTranspose2d(3, 3, 4, 2, 1)
 def clean():
     print("made")
     return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 3, padding=1))
+def audio(): return nn.ConvTranspose1d(3, 3, 8, 4, 2)
+def constant():
+    model = dirty()
+    nn.init.zeros_(model.weight)
+    return model
+def huge():
+    model = dirty()
+    nn.init.constant_(model.weight, 1e38)
+    return model
+class Numpy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Upsample(scale_factor=2)
+    def forward(self, x):
+        return self.up(x).numpy()
 def flat(): return nn.Conv2d(3, 3, 3)
 def broken(): raise RuntimeError("first line\\nsecond line")
 def number(): return 3
@@ -61,7 +76,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(("factory", "code"), [("dirty", 1), ("clean", 0)])
 def test_the_exit_code_says_whether_it_is_clean(factory: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     """What the factory prints goes to standard error: standard output is the document alone."""
-    assert run(["audit", f"audited_models:{factory}", "--input", "1,3,16,16", "--json"]) == code
+    assert run(["audit", f"audited_models:{factory}", "--input", "1,3,16,16", "--json", "--cures", "0"]) == code
     assert json.loads(capsys.readouterr().out)["clean"] is (code == 0)
 
 
@@ -72,6 +87,47 @@ def test_the_limit_is_the_users(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert not any("\x1b" in line for line in lines)
+
+
+@pytest.mark.usefixtures("models")
+def test_the_limit_may_be_in_grey_levels(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "audited_models:dirty", "--input", "1,3,16,16", "--cures", "0", "--fail-over"]
+    assert run([*words, "250/255"]) == 0
+    assert run([*words, "0.5/255"]) == 1
+    assert "grey levels of 255" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("limit", ["nan", "inf", "-inf", "loud", "1/2/3", "0/255", "-1/255", "1/0", ""])
+def test_a_limit_that_is_no_number_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["audit", "audited_models:dirty", "--input", "1,3,16,16", f"--fail-over={limit}"]) == 2
+    err = capsys.readouterr().err
+    assert "--fail-over: expected" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.usefixtures("models")
+def test_the_factory_is_seeded(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "audited_models:dirty", "--input", "1,3,16,16", "--json", "--cures", "0"]
+    assert run(words) == run(words) == 1
+    first, second = capsys.readouterr().out.strip().split("\n}\n")
+    assert json.loads(first + "\n}") == json.loads(second)
+
+
+@pytest.mark.usefixtures("models")
+def test_cures_are_tried_before_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "audited_models:dirty", "--input", "1,3,16,16", "--json"]
+    assert run(words) == 1
+    cures = json.loads(capsys.readouterr().out)["trials"]["cures"]
+    assert cures
+    assert all(cure["clean"] or cure["tone_db"] < -10 for cure in cures)
+
+
+@pytest.mark.usefixtures("models")
+def test_frequencies_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "audited_models:audio", "--input", "1,3,64", "--sample-rate", "8000", "--cures", "0"]
+    assert run(words) == 1
+    assert "2000 Hz, by (model)" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("models")
@@ -165,6 +221,13 @@ def test_weights_that_do_not_fit_say_how(state: object, message: str, capsys: py
         (["audited_models:flat", "--input", "1,3,16,16"], "no layer enlarges"),
         (["audited_models:Unused", "--input", "1,3,16,16"], "Never executed: spare."),
         (["audited_models:nothing", "--input", "1,3,16,16"], "no attribute 'nothing'"),
+        (["audited_models:constant", "--input", "1,3,16,16"], "Cannot be judged: the output does not depend on the"),
+        (["audited_models:huge", "--input", "1,3,16,16"], "expected finite values, got NaN or infinity"),
+        (["audited_models:Numpy", "--input", "1,3,16,16"], "the model returned ndarray: (1, 3, 32, 32)"),
+        (["audited_models:dirty", "--input", "3,16,16"], "expected a batch axis, got (3, 16, 16); pass (1, 3, 16, 16)"),
+        (["audited_models:dirty", "--input", "1,3,16,16", "--spatial-dims", "1"], "audit: spatial_dims: expected maps"),
+        (["audited_models:dirty", "--input", "1,3,16,16", "--spatial-dims", "3"], "audit: spatial_dims: expected maps"),
+        (["audited_models:dirty", "--input", "1,3,16,16", "--picture", "a" * 300 + ".png"], "File name too long"),
         (["audited_models:broken", "--input", "1,3,16,16"], "RuntimeError: first line"),
         (["audited_models:odd", "--input", "1,3,16,16"], "audited_models:odd: Odd: first line"),
         (["audited_models:unprintable", "--input", "1,3,16,16"], "Unprintable: (it cannot be printed)"),
@@ -216,7 +279,7 @@ def test_a_signal_is_nobodys_mistake(stop: type[BaseException], monkeypatch: pyt
 
 @pytest.mark.usefixtures("models")
 def test_the_picture_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["audit", "audited_models:dirty", "--input", "1,3,16,16", "--picture", "found/report.png"]
+    words = ["audit", "audited_models:dirty", "--input", "1,3,16,16", "--picture", "found/report.png", "--cures", "0"]
     assert run(words) == 1
     assert Path("found/report.png").read_bytes().startswith(b"\x89PNG")
 
