@@ -32,8 +32,8 @@ _EIGHTH, _LEAST_RADIUS, _MOST_RADIUS = 8, 6, 12
 _HANN = 1.944
 # Bins of photographs scatter more than an exponential law allows, and the background's shape hides something.
 _OVERDISPERSION, _MISFIT = 1.5, 30.0
-# On the axes, where streaks and horizons have peaks of their own, a few images scatter twice as much.
-_ON_AXIS, _FEW_IMAGES = 3.0, 4
+# The spectrum of a few images has peaks of its own, from textures and, on the axes, from streaks and horizons.
+_FEW_IMAGES, _ON_AXIS, _MISFIT_OF_FEW = 4, 3.0, 15.0
 # Power relative to white noise of the residual's variance below which nothing is told from rounding.
 _ROUNDING = 1e-7
 #: Tests per order: rows, columns and both, in either plane, by the sum and by the strongest line.
@@ -103,8 +103,9 @@ def measure(field: Floats, order: int, *, images: int = 1, whole: bool = False) 
         background[:, on_axis] = uniform_filter1d(along, _window(shape)[axis], axis=1, mode="wrap")[:, at]
     expected = np.maximum(background / around.share, 1e-300)
     real = (2 * around.rows % order == 0) & (2 * around.columns % order == 0)
-    is_peaked = (images < _FEW_IMAGES) & ((around.rows == 0) | (around.columns == 0))
-    degrees = 2 / (np.where(is_peaked, _ON_AXIS, _OVERDISPERSION) / around.bins + 1 / _MISFIT)
+    is_few = images < _FEW_IMAGES
+    scatter = np.where(is_few & ((around.rows == 0) | (around.columns == 0)), _ON_AXIS, _OVERDISPERSION)
+    degrees = 2 / (scatter / around.bins + 1 / (_MISFIT_OF_FEW if is_few else _MISFIT))
     log_p = _log_tail(power[:, around.down, around.across] / expected, degrees, real)
     white = 1.5**2 / np.prod(shape)
     return Lines(order, around.rows, around.columns, np.maximum(log_p, -700.0), expected / white)
