@@ -2,8 +2,8 @@
 
     python benchmarks/studies.py --output benchmarks/studies.json quick init_only unet catalogue probe
 
-Processor seconds of the command and its one worker; bytes and files per run of what it leaves. Run it in a clone: a
-study draws into `paper/`.
+Processor seconds of the command and its one worker; bytes and files per run of what it leaves. Results and report lie
+in a temporary folder.
 """
 
 from __future__ import annotations

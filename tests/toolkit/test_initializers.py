@@ -14,15 +14,10 @@ from checkerscope.toolkit import catalog
 from checkerscope.toolkit.contracts.initializer import PACKAGE, initialize
 from checkerscope.toolkit.contracts.upsampler import Kernel, Layout, Upsampler
 from checkerscope.toolkit.response import phase_gains, phase_kernels, tone_fraction
+from tests.builders import build, noise
 
 UPSAMPLERS = {c.name: c for c in catalog.describe("checkerscope.toolkit.upsamplers")}
 INITIALIZERS = {c.name: c for c in catalog.describe(PACKAGE)}
-
-
-def build(upsampler: str, c_in: int = 2, c_out: int = 2, **options: object) -> Upsampler:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return catalog.load("checkerscope.toolkit.upsamplers", upsampler)(c_in, c_out, **options).double()
 
 
 def start(upsampler: Upsampler, name: str, *, seed: int = 0, **options: object) -> Upsampler:
@@ -30,12 +25,8 @@ def start(upsampler: Upsampler, name: str, *, seed: int = 0, **options: object) 
     return upsampler
 
 
-def draw(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-
 def same_inside(one: Upsampler, other: Upsampler, margin: int = 4) -> None:
-    x = draw(1, one.in_channels, *(2 * margin + 3,) * one.spatial_dims)
+    x = noise(1, one.in_channels, *(2 * margin + 3,) * one.spatial_dims)
     y, z = one(x), other(x)
     for axis in range(2, y.dim()):
         y, z = (t.narrow(axis, margin * one.scale, 3 * one.scale) for t in (y, z))
@@ -99,7 +90,7 @@ def test_interpolation_on_convolutions_is_the_identity() -> None:
 
 def test_depthwise_filters_start_as_bilinear_with_channel_change() -> None:
     layer = start(build("depthwise_transposed_conv", 4, 2), "bilinear")
-    x = draw(1, 4, 9, 9)
+    x = noise(1, 4, 9, 9)
     means = (x[:, :2] + x[:, 2:]) / 2
     torch.testing.assert_close(layer(x)[..., 2:-2, 2:-2], build("bilinear")(means)[..., 2:-2, 2:-2])
 
@@ -133,7 +124,7 @@ def test_dirac_on_a_convolution_is_torchs() -> None:
 
 def test_quarter_constant_is_not_bilinear() -> None:
     layer = start(build("transposed_conv", 64, 3, kernel_size=2), "constant")
-    x = draw(1, 64, 4, 4)
+    x = noise(1, 64, 4, 4)
     expected = 0.25 * F.interpolate(x.sum(1, keepdim=True), scale_factor=2).expand(1, 3, 8, 8)
     torch.testing.assert_close(layer(x), expected)
     torch.testing.assert_close(phase_gains(layer).sum(1), torch.full((3, 2, 2), 16.0).double())
@@ -148,7 +139,7 @@ CASES = [("transposed_conv", {"kernel_size": 4}), ("transposed_conv", {"kernel_s
 @pytest.mark.parametrize("name", ["kaiming_normal", "kaiming_uniform"])
 def test_he_keeps_the_second_moment(upsampler: str, options: dict[str, int], name: str) -> None:
     layer = start(build(upsampler, 64, 16, **options), name)
-    y = layer(draw(1, 64, 32, 32))[..., 2:-2, 2:-2]
+    y = layer(noise(1, 64, 32, 32))[..., 2:-2, 2:-2]
     # repeated pixels are correlated: their sum over one draw of the weights scatters more
     assert float(y.detach().var()) == pytest.approx(2.0, rel=0.25 if upsampler == "nearest_conv" else 0.1)
 
@@ -156,7 +147,7 @@ def test_he_keeps_the_second_moment(upsampler: str, options: dict[str, int], nam
 def test_torchs_fan_out_is_scale_squared_too_large() -> None:
     layer = build("transposed_conv", 64, 16, kernel_size=4)
     torch.nn.init.kaiming_normal_(layer.conv.weight, mode="fan_out", generator=torch.Generator().manual_seed(0))
-    y = layer(draw(1, 64, 32, 32))[..., 2:-2, 2:-2]
+    y = layer(noise(1, 64, 32, 32))[..., 2:-2, 2:-2]
     assert float(y.detach().var()) == pytest.approx(0.5, rel=0.1)
 
 
@@ -200,19 +191,19 @@ def test_default_is_what_torchs_constructor_draws_from() -> None:
 
 def test_orthogonal_transposed_convolution_is_inverted_by_its_adjoint() -> None:
     layer = start(build("transposed_conv", 3, 3, kernel_size=2, bias=False), "orthogonal")
-    x = draw(2, 3, 5, 5)
+    x = noise(2, 3, 5, 5)
     y = layer(x)
     torch.testing.assert_close(F.conv2d(y, layer.conv.weight, stride=2), x)
     torch.testing.assert_close(y.square().sum(), x.square().sum())
     grouped = start(build("transposed_conv", 4, 4, kernel_size=2, groups=2, bias=False), "orthogonal")
-    x = draw(2, 4, 5, 5)
+    x = noise(2, 4, 5, 5)
     torch.testing.assert_close(F.conv2d(grouped(x), grouped.conv.weight, stride=2, groups=2), x)
 
 
 @pytest.mark.parametrize(("s", "d"), [(2, 1), (2, 2), (3, 2), (4, 2), (2, 3)])
 def test_icnr_starts_as_convolution_then_nearest(s: int, d: int) -> None:
     layer = start(build("pixel_shuffle", 3, 2, scale=s, spatial_dims=d), "icnr")
-    x = draw(1, 3, *(5,) * d)
+    x = noise(1, 3, *(5,) * d)
     conv = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[d]
     expected = F.interpolate(conv(x, layer.conv.weight[:: s**d], padding=1), scale_factor=s)
     torch.testing.assert_close(layer(x), expected)

@@ -16,7 +16,7 @@ COMPONENTS = {c.name: c for c in catalog.describe("checkerscope.toolkit.upsample
 TWO = [name for name, c in COMPONENTS.items() if 2 in c.flags.get("dims", (1, 2, 3))]
 
 
-def build(name: str, *, scale: int = 2, spatial_dims: int = 2, seed: int = 0, **options: object) -> Autoencoder:
+def autoencoder(name: str, *, scale: int = 2, spatial_dims: int = 2, seed: int = 0, **options: object) -> Autoencoder:
     cls = catalog.load("checkerscope.toolkit.upsamplers", name)
     factory = functools.partial(cls, scale=scale, spatial_dims=spatial_dims)
     with torch.random.fork_rng(devices=[]):
@@ -24,22 +24,22 @@ def build(name: str, *, scale: int = 2, spatial_dims: int = 2, seed: int = 0, **
         return Autoencoder(factory, scale=scale, spatial_dims=spatial_dims, **options)
 
 
-def draw(*shape: int) -> Tensor:
+def pictures(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("name", TWO)
 def test_reconstruction_has_the_shape_of_the_images(name: str) -> None:
-    model = build(name, width=4, latent_channels=6)
-    images = draw(2, 3, 16, 24)
+    model = autoencoder(name, width=4, latent_channels=6)
+    images = pictures(2, 3, 16, 24)
     assert model(images).shape == images.shape
     assert model.period == 4
     assert [type(u).__module__.rpartition(".")[2] for u in model.upsamplers] == [name] * 2
 
 
 def test_channels_and_sizes_along_the_way() -> None:
-    model = build("fade", width=8, depth=3, latent_channels=5, image_channels=1)
-    latents, contexts = model.encode(draw(2, 1, 32, 16))
+    model = autoencoder("fade", width=8, depth=3, latent_channels=5, image_channels=1)
+    latents, contexts = model.encode(pictures(2, 1, 32, 16))
     assert latents.shape == (2, 5, 4, 2)
     assert [c.features.shape for c in contexts] == [(2, 8, 32, 16), (2, 16, 16, 8), (2, 32, 8, 4)]
     assert [c.indices.shape for c in contexts] == [(2, 8, 16, 8), (2, 16, 8, 4), (2, 32, 4, 2)]
@@ -49,7 +49,7 @@ def test_channels_and_sizes_along_the_way() -> None:
 
 
 def test_without_an_upsampler_that_looks_at_the_encoder_nothing_is_kept_of_it_and_the_numbers_are_the_same() -> None:
-    model, images = build("transposed_conv", width=8, depth=3), draw(2, 3, 32, 16)
+    model, images = autoencoder("transposed_conv", width=8, depth=3), pictures(2, 3, 32, 16)
     latents, contexts = model.encode(images)
     assert contexts == [Context()] * 3
     x = images
@@ -59,36 +59,36 @@ def test_without_an_upsampler_that_looks_at_the_encoder_nothing_is_kept_of_it_an
 
 
 def test_without_final_convolution_the_last_upsampler_yields_the_image() -> None:
-    model = build("nearest_conv", width=4, final_conv=False)
+    model = autoencoder("nearest_conv", width=4, final_conv=False)
     assert isinstance(model.final, nn.Identity)
     assert model.upsamplers[-1].out_channels == 3
     nn.init.zeros_(model.upsamplers[-1].conv.weight)
     nn.init.constant_(model.upsamplers[-1].conv.bias, -1.0)
-    assert torch.equal(model(draw(1, 3, 8, 8)), torch.full((1, 3, 8, 8), -1.0))  # no ReLU after it
+    assert torch.equal(model(pictures(1, 3, 8, 8)), torch.full((1, 3, 8, 8), -1.0))  # no ReLU after it
 
 
 def test_with_final_convolution_every_upsampler_is_rectified() -> None:
-    model = build("nearest_conv", width=4)
+    model = autoencoder("nearest_conv", width=4)
     nn.init.zeros_(model.upsamplers[-1].conv.weight)
     nn.init.constant_(model.upsamplers[-1].conv.bias, -1.0)
     expected = model.final.bias.detach().reshape(1, 3, 1, 1).expand(1, 3, 8, 8)
-    assert torch.equal(model(draw(1, 3, 8, 8)), expected)
+    assert torch.equal(model(pictures(1, 3, 8, 8)), expected)
 
 
 @pytest.mark.parametrize(("scale", "d"), [(2, 1), (3, 2), (4, 2), (2, 3)])
 @pytest.mark.parametrize("downsampling", ["max_pool", "strided"])
 def test_other_scales_and_dimensions(scale: int, d: int, downsampling: str) -> None:
     options = {"width": 2, "latent_channels": 3, "downsampling": downsampling}
-    model = build("transposed_conv", scale=scale, spatial_dims=d, **options)
-    images = draw(1, 3, *(scale**2 * k for k in (1, 2, 3)[:d]))
+    model = autoencoder("transposed_conv", scale=scale, spatial_dims=d, **options)
+    images = pictures(1, 3, *(scale**2 * k for k in (1, 2, 3)[:d]))
     assert model(images).shape == images.shape
     assert model.period == scale**2
     assert model.encode(images)[0].shape[2:] == (1, 2, 3)[:d]
 
 
 def test_strided_encoder_pools_nothing_and_has_no_context() -> None:
-    model = build("pixel_shuffle", width=4, downsampling="strided")
-    _, contexts = model.encode(draw(1, 3, 8, 8))
+    model = autoencoder("pixel_shuffle", width=4, downsampling="strided")
+    _, contexts = model.encode(pictures(1, 3, 8, 8))
     assert contexts == [Context(), Context()]
     assert all(stage.stride == (2, 2) for stage in model.stages)
 
@@ -110,7 +110,7 @@ class Recorder(Upsampler):
 
 def test_every_upsampler_sees_the_context_of_its_own_resolution() -> None:
     model = Autoencoder(Recorder, width=4, depth=3)
-    images = draw(1, 3, 16, 16)
+    images = pictures(1, 3, 16, 16)
     _, contexts = model.encode(images)
     model(images)
     for upsampler, expected in zip(model.upsamplers, reversed(contexts), strict=True):
@@ -123,8 +123,8 @@ def test_every_upsampler_sees_the_context_of_its_own_resolution() -> None:
 
 
 def test_indices_are_those_of_the_maxima() -> None:
-    model = build("max_unpool", width=4)
-    _, contexts = model.encode(draw(1, 3, 8, 8))
+    model = autoencoder("max_unpool", width=4)
+    _, contexts = model.encode(pictures(1, 3, 8, 8))
     features, indices = contexts[0].features, contexts[0].indices
     pooled = features.flatten(2).gather(2, indices.flatten(2)).reshape(indices.shape)
     assert torch.equal(pooled, nn.functional.max_pool2d(features, 2))
@@ -132,31 +132,31 @@ def test_indices_are_those_of_the_maxima() -> None:
 
 @pytest.mark.parametrize("name", [n for n, c in COMPONENTS.items() if c.flags.get("needs_context") and n in TWO])
 def test_upsamplers_with_context_run_in_the_network_and_need_it(name: str) -> None:
-    model = build(name, width=4)
-    images = draw(2, 3, 16, 16)
+    model = autoencoder(name, width=4)
+    images = pictures(2, 3, 16, 16)
     model(images).sum().backward()
     assert all(stage.weight.grad is not None for stage in model.stages)
     with pytest.raises(ValueError, match=rf"{name}: context: expected the encoder's .*, got none"):
         model.decode(model.encode(images)[0])
-    strided = build(name, width=4, downsampling="strided")
+    strided = autoencoder(name, width=4, downsampling="strided")
     with pytest.raises(ValueError, match=rf"{name}: context: expected the encoder's .*, got none"):
         strided(images)
 
 
 def test_one_seed_gives_every_arm_the_same_encoder_and_final_convolution() -> None:
-    reference = build("nearest", width=4)
+    reference = autoencoder("nearest", width=4)
     for name in TWO:
-        model = build(name, width=4)
+        model = autoencoder(name, width=4)
         for key, value in reference.state_dict().items():
             if not key.startswith("upsamplers"):
                 assert torch.equal(model.state_dict()[key], value), (name, key)
-    other = build("nearest", width=4, seed=1)
+    other = autoencoder("nearest", width=4, seed=1)
     assert not torch.equal(other.stages[0].weight, reference.stages[0].weight)
 
 
 def test_every_parameter_learns() -> None:
-    model = build("transposed_conv", width=4)
-    images = draw(4, 3, 16, 16)
+    model = autoencoder("transposed_conv", width=4)
+    images = pictures(4, 3, 16, 16)
     (model(images) - images).square().mean().backward()
     for key, p in model.named_parameters():
         assert bool((p.grad != 0).any()), key
@@ -173,7 +173,7 @@ def test_every_parameter_learns() -> None:
 )
 def test_images_that_do_not_fit_are_refused(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match="autoencoder: input: expected .*" + message.removeprefix("expected ")):
-        build("nearest")(draw(*shape))
+        autoencoder("nearest")(pictures(*shape))
 
 
 @pytest.mark.parametrize(

@@ -12,35 +12,17 @@ from torch.nn import functional as F
 from checkerscope.toolkit import catalog, response
 from checkerscope.toolkit.contracts.upsampler import Context, Upsampler
 from checkerscope.toolkit.response import impulses
+from tests.builders import UPSAMPLERS, build, context_for, noise
 
-PACKAGE = "checkerscope.toolkit.upsamplers"
-COMPONENTS = {c.name: c for c in catalog.describe(PACKAGE)}
+COMPONENTS = {c.name: c for c in catalog.describe(UPSAMPLERS)}
 LINEAR = [name for name, c in COMPONENTS.items() if c.flags.get("linear", True)]
 PERIODIC = [name for name in LINEAR if not COMPONENTS[name].flags.get("needs_context")]
 CONTENT_DEPENDENT = [name for name in COMPONENTS if name not in LINEAR]
 
 
-def build(name: str, c_in: int, c_out: int, *, seed: int = 0, **options: object) -> Upsampler:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return catalog.load(PACKAGE, name)(c_in, c_out, **options).double()
-
-
 def supported(name: str, key: str, wanted: tuple[int, ...]) -> int:
     allowed = COMPONENTS[name].flags.get(key) or wanted
     return next(value for value in wanted if value in allowed)
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def context_for(upsampler: Upsampler, x: Tensor) -> Context | None:
-    if not upsampler.needs_context:
-        return None
-    high = draw(x.shape[0], upsampler.out_channels, *(upsampler.scale * side for side in x.shape[2:]), seed=9)
-    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[upsampler.spatial_dims]
-    return Context(pool(high, upsampler.scale, return_indices=True)[1], high)
 
 
 def keys_cubic(t: Tensor, a: float = -0.75) -> Tensor:
@@ -161,7 +143,7 @@ def test_kernels_are_columns_of_the_brute_force_jacobian(name: str) -> None:
     kernels = response.phase_kernels(upsampler)
     reach = kernels.shape[-1] // 2
     n = kernels.shape[-1] + 6 if reach < impulses.LIMIT[d] else kernels.shape[-1]
-    x = draw(1, upsampler.in_channels, *(n,) * d)
+    x = noise(1, upsampler.in_channels, *(n,) * d)
     for channel in range(upsampler.in_channels):
         tangent = torch.zeros_like(x)
         tangent[(0, channel, *(n // 2,) * d)] = 1
@@ -187,17 +169,17 @@ def full_jacobian(upsampler: Upsampler, x: Tensor, context: Context | None) -> T
 def test_products_agree_with_the_brute_force_jacobian(name: str) -> None:
     d, s = supported(name, "dims", (1, 2)), supported(name, "scales", (2,))
     upsampler = build(name, 2, 2, scale=s, spatial_dims=d)
-    x = draw(1, 2, *(4,) * d)
+    x = noise(1, 2, *(4,) * d)
     context = context_for(upsampler, x)
     matrix = full_jacobian(upsampler, x, context)
-    tangent = draw(*x.shape, seed=2)
+    tangent = noise(*x.shape, seed=2)
     if name == "dysample" and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13):
         with pytest.raises(ValueError, match="expected operations with a second derivative"):
             response.jacobian_vector(upsampler, x, tangent, context)
         return
     product = response.jacobian_vector(upsampler, x, tangent, context)
     torch.testing.assert_close(product.flatten(), matrix @ tangent.flatten(), rtol=0, atol=1e-10)
-    cotangent = draw(*product.shape, seed=3)
+    cotangent = noise(*product.shape, seed=3)
     back = response.vector_jacobian(upsampler, x, cotangent, context)
     torch.testing.assert_close(back.flatten(), matrix.T @ cotangent.flatten(), rtol=0, atol=1e-10)
     gains = response.phase_gains_at(upsampler, x, context=context)
@@ -210,7 +192,7 @@ def test_products_agree_with_the_brute_force_jacobian(name: str) -> None:
 def test_gains_at_a_point_are_the_gains_of_a_linear_upsampler(name: str) -> None:
     d, s = supported(name, "dims", (1, 2)), supported(name, "scales", (2,))
     upsampler = build(name, 4, 4, scale=s, spatial_dims=d)
-    found = response.phase_gains_at(upsampler, draw(1, 4, *(17,) * d), margin=5)
+    found = response.phase_gains_at(upsampler, noise(1, 4, *(17,) * d), margin=5)
     torch.testing.assert_close(found, response.phase_gains(upsampler), rtol=0, atol=1e-10)
 
 
@@ -233,7 +215,7 @@ def test_size_padding_and_bias_play_no_part() -> None:
 
 
 def test_weights_and_random_state_are_left_alone() -> None:
-    upsampler = catalog.load(PACKAGE, "transposed_conv")(2, 3)
+    upsampler = catalog.load(UPSAMPLERS, "transposed_conv")(2, 3)
     before, state = upsampler.conv.weight.detach().clone(), torch.get_rng_state()
     response.phase_gains(upsampler)
     response.to_transposed_conv(upsampler)
@@ -294,7 +276,7 @@ def test_equivalent_transposed_convolution_is_equal_inside(name: str, d: int) ->
     except ValueError as error:
         pytest.skip(str(error))
     n = kernels.shape[-1] + 8
-    x = draw(2, 4, *(n,) * d)
+    x = noise(2, 4, *(n,) * d)
     y, z = upsampler(x), conv(x)
     assert z.shape == y.shape
     for axis in range(2, 2 + d):
@@ -363,7 +345,7 @@ def test_predicted_power_adds_up(name: str) -> None:
 
 def test_predicted_power_of_correlated_channels_is_measured_on_a_torus() -> None:
     n, conv = 12, nn.ConvTranspose1d(2, 1, 6, 2, 2, bias=False).double()
-    mixing = draw(2, 2, n)  # channel, source, frequency
+    mixing = noise(2, 2, n)  # channel, source, frequency
     cross = torch.einsum("ikf,jkf->ijf", mixing, mixing)
     power = response.predicted_power(conv, cross, torch.zeros(2), scale=2, spatial_dims=1)
     kernels = response.phase_kernels(conv, scale=2, spatial_dims=1)[0].to(torch.complex128)  # i p m
@@ -387,7 +369,7 @@ def test_zero_insertion_has_as_many_equal_replicas_as_phases() -> None:
 
 def test_max_unpooling_is_averaged_over_its_context() -> None:
     unpool = build("max_unpool", 2, 2)
-    x = draw(3, 2, 6, 4)
+    x = noise(3, 2, 6, 4)
     context = context_for(unpool, x)
     gains = response.phase_gains(unpool, context=context)
     high = F.max_unpool2d(torch.ones_like(x), context.indices, 2)
@@ -461,7 +443,7 @@ def test_what_cannot_have_a_response_is_refused() -> None:
 
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
-    nearest, x = build("nearest", 1, 1), draw(1, 1, 4, 4)
+    nearest, x = build("nearest", 1, 1), noise(1, 1, 4, 4)
     with pytest.raises(ValueError, match=r"alias_gains: frequencies: expected shape \(f\), got \(2, 2\)"):
         response.alias_gains(nearest, torch.zeros(2, 2))
     with pytest.raises(ValueError, match=r"predicted_power: spectrum: expected shape \(1, 5, 5\), got \(2, 5, 5\)"):
@@ -473,7 +455,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"tone_fraction: gains: expected at least one that is not zero, got none"):
         response.tone_fraction(torch.zeros(1, 1, 2, 2))
     with pytest.raises(ValueError, match=r"jacobian_vector: tangent: expected shape \(1, 1, 4, 4\)"):
-        response.jacobian_vector(nearest, x, draw(1, 1, 5, 4))
+        response.jacobian_vector(nearest, x, noise(1, 1, 5, 4))
     with pytest.raises(ValueError, match=r"vector_jacobian: cotangent: expected shape \(1, 1, 8, 8\)"):
         response.vector_jacobian(nearest, x, x)
     with pytest.raises(ValueError, match=r"phase_gains_at: margin: expected less than half of every side, got 2"):

@@ -10,13 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
-from torch.nn import functional as F
 
 from checkerscope.toolkit import catalog, response
 from checkerscope.toolkit.contracts.upsampler import LAYOUTS, Context, Upsampler
+from tests.builders import UPSAMPLERS, build, context_for, context_of, enlarged_noise, noise
 
-PACKAGE = "checkerscope.toolkit.upsamplers"
-COMPONENTS = {c.name: c for c in catalog.describe(PACKAGE)}
+COMPONENTS = {c.name: c for c in catalog.describe(UPSAMPLERS)}
 NAMES = list(COMPONENTS)
 
 
@@ -41,33 +40,6 @@ def dims_of(name: str) -> tuple[int, ...]:
 def cheapest(name: str) -> dict[str, int]:
     """Return the smallest dimension and the scale 2, or the nearest that is supported."""
     return {"scale": min(scales_of(name), key=lambda s: abs(s - 2)), "spatial_dims": min(dims_of(name))}
-
-
-def build(name: str, c_in: int = 2, c_out: int = 2, *, seed: int = 0, **options: object) -> Upsampler:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return catalog.load(PACKAGE, name)(c_in, c_out, **options).double()
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def seen(layer: Upsampler, features: Tensor) -> Context | None:
-    """Return what an encoder with these features hands to the layer."""
-    if not layer.needs_context:
-        return None
-    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[layer.spatial_dims]
-    return Context(pool(features, layer.scale, return_indices=True)[1], features)
-
-
-def high(layer: Upsampler, x: Tensor, seed: int = 9) -> Tensor:
-    sides = (layer.scale * side for side in x.shape[2:])
-    return draw(x.shape[0], layer.out_channels, *sides, seed=seed).to(x.dtype)
-
-
-def context_for(layer: Upsampler, x: Tensor) -> Context | None:
-    return seen(layer, high(layer, x))
 
 
 def sides(d: int) -> tuple[int, ...]:
@@ -99,7 +71,7 @@ def test_labels_are_unique_and_every_source_is_given() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flags_are_literals_in_the_file(name: str) -> None:
-    cls = catalog.load(PACKAGE, name)
+    cls = catalog.load(UPSAMPLERS, name)
     assert issubclass(cls, Upsampler)
     assert {"linear", "convex", "layouts"} <= COMPONENTS[name].flags.keys()
     for key in ("linear", "convex", "layouts", "scales", "dims", "needs_context"):
@@ -113,7 +85,7 @@ def test_flags_are_literals_in_the_file(name: str) -> None:
 def test_shape_at_every_scale_and_dimension(name: str) -> None:
     for (s, d), (c_in, c_out) in itertools.product(combinations(name), ((2, 2), (3, 2), (2, 5))):
         layer = build(name, c_in, c_out, scale=s, spatial_dims=d)
-        x = draw(2, c_in, *sides(d))
+        x = noise(2, c_in, *sides(d))
         with torch.no_grad():
             y = layer(x, context_for(layer, x))
         assert y.shape == (2, c_out, *(s * side for side in sides(d))), (s, d, c_in, c_out)
@@ -123,9 +95,9 @@ def test_shape_at_every_scale_and_dimension(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_reaches_the_input_and_every_parameter(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name))
-    x = draw(2, 3, *sides(layer.spatial_dims)).requires_grad_()
+    x = noise(2, 3, *sides(layer.spatial_dims)).requires_grad_()
     y = layer(x, context_for(layer, x))
-    (y * draw(*y.shape, seed=3)).sum().backward()
+    (y * noise(*y.shape, seed=3)).sum().backward()
     assert x.grad is not None
     assert bool((x.grad != 0).any())
     for key, p in layer.named_parameters():
@@ -147,7 +119,7 @@ def global_state() -> tuple[object, ...]:
 @pytest.mark.parametrize("name", NAMES)
 def test_two_calls_agree_and_leave_input_and_state_alone(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name)).eval()
-    x = draw(2, 3, *sides(layer.spatial_dims))
+    x = noise(2, 3, *sides(layer.spatial_dims))
     context = context_for(layer, x)
     kept, features = x.clone(), None if context is None else context.features.clone()
     weights = {key: value.clone() for key, value in layer.state_dict().items()}
@@ -163,7 +135,7 @@ def test_two_calls_agree_and_leave_input_and_state_alone(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_in_deterministic_mode(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name))
-    x = draw(1, 3, *sides(layer.spatial_dims)).requires_grad_()
+    x = noise(1, 3, *sides(layer.spatial_dims)).requires_grad_()
     torch.use_deterministic_algorithms(True)
     try:
         layer(x, context_for(layer, x)).sum().backward()
@@ -175,18 +147,18 @@ def test_runs_in_deterministic_mode(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_images_of_a_batch_do_not_mix(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name))
-    x = draw(3, 3, *sides(layer.spatial_dims))
-    features = high(layer, x)
-    together = layer(x, seen(layer, features))
+    x = noise(3, 3, *sides(layer.spatial_dims))
+    features = enlarged_noise(layer, x)
+    together = layer(x, context_of(layer, features))
     for i in range(3):
-        alone = layer(x[i : i + 1], seen(layer, features[i : i + 1]))
+        alone = layer(x[i : i + 1], context_of(layer, features[i : i + 1]))
         torch.testing.assert_close(alone, together[i : i + 1], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_precision_follows_the_layer(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name))
-    x = draw(1, 3, *sides(layer.spatial_dims))
+    x = noise(1, 3, *sides(layer.spatial_dims))
     double = layer(x, context_for(layer, x))
     assert double.dtype == torch.float64
     single = layer.float()(x.float(), context_for(layer, x.float()))
@@ -198,7 +170,7 @@ def test_precision_follows_the_layer(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if 2 in dims_of(name)])
 def test_memory_format_does_not_change_the_result(name: str) -> None:
     layer = build(name, 3, 4, scale=cheapest(name)["scale"])
-    x = draw(2, 3, 6, 5)
+    x = noise(2, 3, 6, 5)
     context = context_for(layer, x)
     expected = layer(x, context)
     moved = layer.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), context)
@@ -208,7 +180,7 @@ def test_memory_format_does_not_change_the_result(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_state_survives_a_file_format_without_classes(name: str) -> None:
     layer, other = (build(name, 3, 2, seed=seed, **cheapest(name)) for seed in (0, 1))
-    x = draw(1, 3, *sides(layer.spatial_dims))
+    x = noise(1, 3, *sides(layer.spatial_dims))
     other.load_state_dict(load(save(layer.state_dict())))
     assert torch.equal(other(x, context_for(other, x)), layer(x, context_for(layer, x)))
 
@@ -216,7 +188,7 @@ def test_state_survives_a_file_format_without_classes(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_linear_is_told_truly(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name))
-    x, y = draw(1, 3, *sides(layer.spatial_dims)), draw(1, 3, *sides(layer.spatial_dims), seed=2)
+    x, y = noise(1, 3, *sides(layer.spatial_dims)), noise(1, 3, *sides(layer.spatial_dims), seed=2)
     context = context_for(layer, x)
     zero = layer(torch.zeros_like(x), context)
     both = layer(2 * x - 3 * y, context) - zero
@@ -243,7 +215,7 @@ def test_convex_keeps_constants_and_the_range(name: str) -> None:
         flat = levels.expand(shape)
         y = interior(layer(flat, context_for(layer, flat)), 4 * s)
         torch.testing.assert_close(y, levels.expand_as(y), rtol=0, atol=1e-12)
-        x = draw(*shape)
+        x = noise(*shape)
         y = interior(layer(x, context_for(layer, x)), 4 * s).detach()
         assert bool((y.amax(tuple(range(2, y.dim()))) <= x.amax(tuple(range(2, x.dim()))) + 1e-12).all())
         assert bool((y.amin(tuple(range(2, y.dim()))) >= x.amin(tuple(range(2, x.dim()))) - 1e-12).all())
@@ -289,12 +261,12 @@ def test_a_shift_by_one_pixel_is_a_shift_by_the_scale(name: str) -> None:
     layer = build(name, 2, 2, **cheapest(name))
     s, axes = layer.scale, tuple(range(2, 2 + layer.spatial_dims))
     side = {1: 31, 2: 21}.get(layer.spatial_dims, 13)
-    x = draw(1, 2, *(side,) * layer.spatial_dims)
-    features = high(layer, x)
-    y = layer(x, seen(layer, features))
+    x = noise(1, 2, *(side,) * layer.spatial_dims)
+    features = enlarged_noise(layer, x)
+    y = layer(x, context_of(layer, features))
     # rolled, so that it also holds for upsamplers that see the map as periodic; the interior for all others
     moved_features = features.roll((s,) * len(axes), axes)
-    moved = layer(x.roll((1,) * len(axes), axes), seen(layer, moved_features))
+    moved = layer(x.roll((1,) * len(axes), axes), context_of(layer, moved_features))
     margin = s * (side // 2 - 1)
     torch.testing.assert_close(
         interior(moved, margin), interior(y.roll((s,) * len(axes), axes), margin), rtol=0, atol=1e-12
@@ -306,19 +278,19 @@ def test_wrong_input_is_refused_by_name(name: str) -> None:
     layer = build(name, 3, 2, **cheapest(name))
     d = layer.spatial_dims
     with pytest.raises(ValueError, match=rf"{name}: input: expected shape \(n, 3, .*\), got \(1, 4, .*\)"):
-        layer(draw(1, 4, *sides(d)), None)
+        layer(noise(1, 4, *sides(d)), None)
     with pytest.raises(ValueError, match=rf"{name}: input: expected shape"):
-        layer(draw(3, *sides(d)), None)
+        layer(noise(3, *sides(d)), None)
     if name in CONTEXT:
         field = flag(name, "needs_context", "")
         for context in (None, Context()):
             with pytest.raises(ValueError, match=rf"{name}: context: expected the encoder's {field}, got none"):
-                layer(draw(1, 3, *sides(d)), context)
+                layer(noise(1, 3, *sides(d)), context)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_constructions_are_refused_by_name(name: str) -> None:
-    cls = catalog.load(PACKAGE, name)
+    cls = catalog.load(UPSAMPLERS, name)
     with pytest.raises(ValueError, match=rf"{name}: in_channels: expected an integer from 1, got 0"):
         cls(0, 2, **cheapest(name))
     with pytest.raises(ValueError, match=rf"{name}: out_channels: expected an integer from 1, got True"):
@@ -340,4 +312,4 @@ def test_unsupported_scales_name_the_nearest(name: str) -> None:
     wrong = max(supported) + 5
     match = rf"{name}: scale: expected one of .*, got {wrong}; the nearest scale that works is {max(supported)}"
     with pytest.raises(ValueError, match=match):
-        catalog.load(PACKAGE, name)(2, 2, scale=wrong, spatial_dims=min(dims_of(name)))
+        catalog.load(UPSAMPLERS, name)(2, 2, scale=wrong, spatial_dims=min(dims_of(name)))

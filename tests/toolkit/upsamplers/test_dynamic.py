@@ -9,20 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from checkerscope.toolkit import catalog
 from checkerscope.toolkit.contracts.upsampler import Context, Upsampler
+from tests.builders import build, noise
 
 SCALES = [1, 2, 3, 4]
-
-
-def build(name: str, c_in: int, c_out: int, **options: object) -> Upsampler:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return catalog.load("checkerscope.toolkit.upsamplers", name)(c_in, c_out, **options).double()
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def parameters(layer: Upsampler) -> int:
@@ -64,7 +54,7 @@ def box_blur_of_nearest(x: Tensor, s: int) -> Tensor:
 
 @pytest.mark.parametrize("s", SCALES)
 def test_carafe_rows_sum_to_one_and_it_starts_as_a_box_blur(s: int) -> None:
-    layer, x = build("carafe", 4, 4, scale=s), draw(2, 4, 7, 6)
+    layer, x = build("carafe", 4, 4, scale=s), noise(2, 4, 7, 6)
     weights = layer.weights(x)
     assert weights.shape == (2, 25, s * s, 7, 6)
     torch.testing.assert_close(weights.sum(1), torch.ones(2, s * s, 7, 6).double())
@@ -89,7 +79,7 @@ def reassembled_slowly(x: Tensor, weights: Tensor, k: int, s: int) -> Tensor:
 @pytest.mark.parametrize(("s", "k"), [(2, 5), (3, 3)])
 def test_carafe_agrees_with_a_loop(s: int, k: int) -> None:
     layer = with_random_weights(build("carafe", 2, 2, scale=s, kernel_size=k, compressed_channels=3))
-    x = draw(1, 2, 4, 3)
+    x = noise(1, 2, 4, 3)
     logits = F.conv2d(
         F.conv2d(x, layer.compress.weight, layer.compress.bias), layer.encode.weight, layer.encode.bias, padding=1
     )
@@ -102,7 +92,7 @@ def test_carafe_agrees_with_a_loop(s: int, k: int) -> None:
 @pytest.mark.parametrize(("s", "style", "dynamic"), list(itertools.product(SCALES, ("lp", "pl"), (False, True))))
 def test_dysample_without_offsets_is_bilinear(s: int, style: str, dynamic: bool) -> None:
     layer = build("dysample", 16 * 9, 16 * 9, scale=s, style=style, dynamic_scope=dynamic)
-    x = draw(2, 16 * 9, 5, 4)
+    x = noise(2, 16 * 9, 5, 4)
     expected = F.interpolate(x, scale_factor=s, mode="bilinear", align_corners=False)
     assert float((layer(x) - expected).detach().abs().max()) < 0.1  # N(0, 0.001) offsets
     torch.nn.init.zeros_(layer.offset.weight)
@@ -132,7 +122,7 @@ def sampled_slowly(x: Tensor, offsets: Tensor, s: int) -> Tensor:
 def test_dysample_agrees_with_a_loop(style: str, dynamic: bool) -> None:
     s, g = 2, 2
     layer = with_random_weights(build("dysample", 8, 8, style=style, groups=g, dynamic_scope=dynamic))
-    x = draw(1, 8, 4, 3)
+    x = noise(1, 8, 4, 3)
     source = F.pixel_shuffle(x, s) if style == "pl" else x
     scale = torch.sigmoid(layer.scope(source)) * 0.5 if dynamic else 0.25
     offsets = layer.offset(source) * scale
@@ -147,7 +137,7 @@ def test_dysample_offsets_move_groups_apart() -> None:
     torch.nn.init.zeros_(layer.offset.weight)
     with torch.no_grad():
         layer.offset.bias.copy_(torch.tensor([4.0, 0.0, 0.0, 0.0]).repeat_interleave(4))  # group 0, to the right by one
-    x = draw(1, 4, 5, 5)
+    x = noise(1, 4, 5, 5)
     bilinear = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     y = layer(x)
     torch.testing.assert_close(y[:, :2, :, :-4], bilinear[:, :2, :, 2:-2])
@@ -162,8 +152,8 @@ def test_dysample_finds_groups_for_any_channels(channels: int) -> None:
 
 @pytest.mark.parametrize("s", SCALES)
 def test_sapa_starts_as_a_box_blur_and_weighs_by_similarity(s: int) -> None:
-    layer, x = build("sapa", 4, 4, scale=s), draw(2, 4, 6, 7)
-    guide = draw(2, 4, 6 * s, 7 * s, seed=2)
+    layer, x = build("sapa", 4, 4, scale=s), noise(2, 4, 6, 7)
+    guide = noise(2, 4, 6 * s, 7 * s, seed=2)
     weights = layer.weights(x, guide)
     torch.testing.assert_close(weights.sum(1), torch.ones(2, s * s, 6, 7).double())
     torch.nn.init.zeros_(layer.query.weight)
@@ -173,7 +163,7 @@ def test_sapa_starts_as_a_box_blur_and_weighs_by_similarity(s: int) -> None:
 def test_sapa_agrees_with_a_loop() -> None:
     s, k = 2, 3
     layer = with_random_weights(build("sapa", 3, 3, kernel_size=k, embedding=5, guide_channels=2))
-    x, guide = draw(1, 3, 4, 3), draw(1, 2, 8, 6, seed=2)
+    x, guide = noise(1, 3, 4, 3), noise(1, 2, 8, 6, seed=2)
     query = layer.query(layer.norm_query(guide.permute(0, 2, 3, 1)))
     key = layer.key(layer.norm_key(x.permute(0, 2, 3, 1)))
     weights = torch.zeros(1, k * k, s * s, 4, 3, dtype=torch.float64)
@@ -190,7 +180,7 @@ def test_sapa_agrees_with_a_loop() -> None:
 def test_fade_mixes_kernels_of_both_and_gates() -> None:
     s, k = 2, 3
     layer = with_random_weights(build("fade", 3, 3, kernel_size=k, embedding=4, guide_channels=2))
-    x, guide = draw(1, 3, 4, 5), draw(1, 2, 8, 10, seed=2)
+    x, guide = noise(1, 3, 4, 5), noise(1, 2, 8, 10, seed=2)
     encode = (layer.encode.weight, layer.encode.bias)
     high = F.conv2d(F.conv2d(guide, layer.compress_guide.weight, layer.compress_guide.bias), *encode, padding=1)
     low = F.conv2d(F.conv2d(x, layer.compress_source.weight), *encode, padding=1)
@@ -203,7 +193,7 @@ def test_fade_mixes_kernels_of_both_and_gates() -> None:
 
 
 def test_fade_without_gate_is_reassembly_and_an_open_gate_is_the_encoder() -> None:
-    layer, x, guide = build("fade", 3, 3), draw(1, 3, 4, 5), draw(1, 3, 8, 10, seed=2)
+    layer, x, guide = build("fade", 3, 3), noise(1, 3, 4, 5), noise(1, 3, 8, 10, seed=2)
     torch.nn.init.zeros_(layer.encode.weight)
     torch.nn.init.constant_(layer.gate.bias, -60.0)
     torch.testing.assert_close(layer(x, Context(features=guide)), box_blur_of_nearest(x, 2))
@@ -219,21 +209,21 @@ def test_fade_without_gate_is_reassembly_and_an_open_gate_is_the_encoder() -> No
 def test_constants_stay_flat_whatever_is_learned(name: str) -> None:
     layer = with_random_weights(build(name, 4, 4, scale=3))
     x = torch.tensor([0.5, -1.0, 2.0, 0.0]).double().reshape(1, 4, 1, 1).expand(1, 4, 9, 9)
-    y = layer(x, Context(features=draw(1, 4, 27, 27)))[..., 6:-6, 6:-6]
+    y = layer(x, Context(features=noise(1, 4, 27, 27)))[..., 6:-6, 6:-6]
     torch.testing.assert_close(y, x[..., :1, :1].expand_as(y))
 
 
 @pytest.mark.parametrize("name", ["sapa", "fade"])
 def test_guides_that_do_not_fit_are_refused(name: str) -> None:
-    layer, x = build(name, 4, 4), draw(1, 4, 5, 5)
+    layer, x = build(name, 4, 4), noise(1, 4, 5, 5)
     with pytest.raises(ValueError, match=rf"{name}: context: expected the encoder's features, got none"):
         layer(x)
     with pytest.raises(ValueError, match=rf"{name}: context: expected the encoder's features, got none"):
         layer(x, Context(indices=torch.zeros(1, 4, 5, 5, dtype=torch.int64)))
     with pytest.raises(ValueError, match=rf"{name}: features: expected shape \(1, 4, 10, 10\), got \(1, 4, 11, 10\)"):
-        layer(x, Context(features=draw(1, 4, 11, 10)))
+        layer(x, Context(features=noise(1, 4, 11, 10)))
     with pytest.raises(ValueError, match=r"got \(1, 3, 10, 10\); guide_channels must be the encoder's channels"):
-        layer(x, Context(features=draw(1, 3, 10, 10)))
+        layer(x, Context(features=noise(1, 3, 10, 10)))
 
 
 def test_options_that_make_no_sense_are_refused() -> None:

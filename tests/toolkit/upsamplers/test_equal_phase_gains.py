@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from checkerscope.toolkit import catalog
 from checkerscope.toolkit.contracts.initializer import initialize
+from tests.builders import build, close, noise
 
 #: Layers whose phase gains are equal whatever is learned.
 CLEAN = [
@@ -20,19 +20,6 @@ CLEAN = [
     ("equal_gain_pixel_shuffle", {}),
     ("equal_gain_pixel_shuffle", {"order": 1}),
 ]
-
-
-def build(name, channels=(3, 2), *, seed=0, **options):
-    torch.manual_seed(seed)
-    return catalog.load("checkerscope.toolkit.upsamplers", name)(*channels, **options).double()
-
-
-def noise(*shape, seed=1):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def close(got, expected, atol=1e-12):
-    torch.testing.assert_close(got, expected, rtol=0, atol=atol)
 
 
 def gain_spread(upsampler, side=None):
@@ -52,16 +39,16 @@ def gain_spread(upsampler, side=None):
 @pytest.mark.parametrize("scale", [2, 3])
 def test_equal_gain_with_replicate_border_leaves_constants_flat_up_to_the_border(name, scale):
     x = torch.full((1, 3, 4, 5), 0.7, dtype=torch.float64)
-    flat = build(name, scale=scale, border="replicate")(x)
+    flat = build(name, 3, 2, scale=scale, border="replicate")(x)
     close(flat, flat[..., :1, :1].expand_as(flat))
-    grid = build(name, scale=scale)(x)
+    grid = build(name, 3, 2, scale=scale)(x)
     assert grid[..., 0, :].std() > 1e-3
 
 
 @pytest.mark.parametrize(("name", "options"), CLEAN, ids=str)
 @pytest.mark.parametrize("scale", range(2, 9))
 def test_phase_gains_are_equal(name, options, scale):
-    assert gain_spread(build(name, scale=scale, **options), side=9) < 1e-12
+    assert gain_spread(build(name, 3, 2, scale=scale, **options), side=9) < 1e-12
 
 
 def train(upsampler, steps):
@@ -84,27 +71,27 @@ TRAINED = [case for case in CLEAN if case[0] in ("hold_conv", "smooth_conv") or 
 @pytest.mark.parametrize("scale", range(2, 9))
 @pytest.mark.parametrize(("name", "options"), TRAINED, ids=str)
 def test_phase_gains_stay_equal_after_two_hundred_training_steps(name, options, scale):
-    upsampler = build(name, (1, 1), scale=scale, spatial_dims=1, **options)
+    upsampler = build(name, 1, 1, scale=scale, spatial_dims=1, **options)
     train(upsampler, 200)
     assert gain_spread(upsampler) < 1e-12
 
 
 @pytest.mark.parametrize(("name", "options"), CLEAN, ids=str)
 def test_phase_gains_of_images_stay_equal_during_training(name, options):
-    upsampler = build(name, (2, 1), **options)
+    upsampler = build(name, 2, 1, **options)
     train(upsampler, 50)
     assert gain_spread(upsampler) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["transposed_conv", "pixel_shuffle", "large_kernel_transposed_conv"])
 def test_phase_gains_of_free_layers_differ(name):
-    assert gain_spread(build(name)) > 0.1
+    assert gain_spread(build(name, 3, 2)) > 0.1
 
 
 @pytest.mark.parametrize("dims", [1, 3])
 @pytest.mark.parametrize(("name", "options"), CLEAN, ids=str)
 def test_phase_gains_are_equal_on_other_numbers_of_axes(name, options, dims):
-    assert gain_spread(build(name, spatial_dims=dims, scale=2, **options), side=7) < 1e-12
+    assert gain_spread(build(name, 3, 2, spatial_dims=dims, scale=2, **options), side=7) < 1e-12
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -113,7 +100,7 @@ def test_phase_gains_are_equal_on_other_numbers_of_axes(name, options, dims):
                                              ("smooth_conv", 1), ("smooth_conv", 2)])  # fmt: skip
 def test_order_is_the_degree_of_the_polynomials_without_tone(name, order, scale):
     """Zeros of multiplicity d + 1: a ramp of degree d comes out as a polynomial; one of degree d + 1 does not."""
-    upsampler = build(name, (1, 1), scale=scale, spatial_dims=1, order=order)
+    upsampler = build(name, 1, 1, scale=scale, spatial_dims=1, order=order)
     n = torch.linspace(-1, 1, 24, dtype=torch.float64)
     inside = slice(6 * scale, -6 * scale)
     for degree in range(order + 2):
@@ -125,7 +112,7 @@ def test_order_is_the_degree_of_the_polynomials_without_tone(name, order, scale)
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("scale", [2, 3])
 def test_tone_of_zero_insertion_is_one_minus_the_inverse_of_the_block(dims, scale):
-    y = build("zero_insertion", (1, 1), scale=scale, spatial_dims=dims)(torch.ones(1, 1, *(4,) * dims).double())
+    y = build("zero_insertion", 1, 1, scale=scale, spatial_dims=dims)(torch.ones(1, 1, *(4,) * dims).double())
     assert 1 - y.mean() ** 2 / y.square().mean() == pytest.approx(1 - 1 / scale**dims, abs=1e-12)
 
 
@@ -140,7 +127,7 @@ def test_tone_of_random_transposed_kernels_does_not_depend_on_their_size(k):
 
 @pytest.mark.parametrize("name", ["default", "icnr"])
 def test_initialization_reaches_the_free_kernel_of_an_equal_gain_layer(name):
-    layer = build("equal_gain_pixel_shuffle")
+    layer = build("equal_gain_pixel_shuffle", 3, 2)
     before = layer.effective_weight().detach().clone()
     initialize(layer, name, generator=torch.Generator().manual_seed(3))
     assert (layer.effective_weight() - before).abs().max() > 1e-3

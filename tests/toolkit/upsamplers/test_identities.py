@@ -5,33 +5,21 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from checkerscope.toolkit import catalog, filters
+from checkerscope.toolkit import filters
 from checkerscope.toolkit.contracts.upsampler import shuffle
 from checkerscope.toolkit.filters import equal_gain_projection
+from tests.builders import build, close, noise
 
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 SIDES = (5, 4, 3)
-
-
-def build(name, channels=(3, 2), *, seed=0, **options):
-    torch.manual_seed(seed)
-    return catalog.load("checkerscope.toolkit.upsamplers", name)(*channels, **options).double()
-
-
-def noise(*shape, seed=1):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def close(got, expected, atol=1e-12):
-    torch.testing.assert_close(got, expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize(("k", "s"), [(3, 2), (1, 3), (5, 2), (3, 3)])
 def test_sub_pixel_convolution_is_a_transposed_convolution_of_s_times_the_size(dims, k, s):
     """Tap i of phase p is tap p + s (k - 1 - i); the bias is constant over phases here. Border included."""
-    sub_pixel = build("pixel_shuffle", scale=s, spatial_dims=dims, kernel_size=k)
-    transposed = build("transposed_conv", scale=s, spatial_dims=dims, kernel_size=s * k)
+    sub_pixel = build("pixel_shuffle", 3, 2, scale=s, spatial_dims=dims, kernel_size=k)
+    transposed = build("transposed_conv", 3, 2, scale=s, spatial_dims=dims, kernel_size=s * k)
     taps = sub_pixel.conv.weight.detach().unflatten(0, (2, *(s,) * dims)).flip(tuple(range(-dims, 0)))
     order = [dims + 1, 0, *(axis for i in range(dims) for axis in (dims + 2 + i, 1 + i))]
     with torch.no_grad():
@@ -45,8 +33,8 @@ def test_sub_pixel_convolution_is_a_transposed_convolution_of_s_times_the_size(d
 @pytest.mark.parametrize(("k", "s"), [(3, 2), (1, 2), (5, 2), (3, 3), (3, 4), (3, 1)])
 def test_nearest_conv_equals_resize_then_convolution_with_gradients(sides, k, s):
     """Both of its ways: the last map is too small for the merged one."""
-    merged = build("nearest_conv", scale=s, spatial_dims=len(sides), kernel_size=k)
-    plain = build("nearest_conv", scale=s, spatial_dims=len(sides), kernel_size=k)
+    merged = build("nearest_conv", 3, 2, scale=s, spatial_dims=len(sides), kernel_size=k)
+    plain = build("nearest_conv", 3, 2, scale=s, spatial_dims=len(sides), kernel_size=k)
     x, twin = noise(2, 3, *sides).requires_grad_(), noise(2, 3, *sides).requires_grad_()
     assert merged._is_merged(x) == (s > 1 and sides != (5, 4))
     y, expected = merged(x), plain.conv(F.interpolate(twin, scale_factor=s, mode="nearest"))
@@ -60,7 +48,7 @@ def test_nearest_conv_equals_resize_then_convolution_with_gradients(sides, k, s)
 
 
 def test_nearest_conv_of_three_taps_is_a_transposed_convolution_of_four_stride_two():
-    nearest = build("nearest_conv")
+    nearest = build("nearest_conv", 3, 2)
     x = noise(2, 3, 5, 4)
     weight = nearest.effective_weight()
     assert weight.shape == (3, 2, 4, 4)
@@ -71,7 +59,7 @@ def test_nearest_conv_of_three_taps_is_a_transposed_convolution_of_four_stride_t
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("scale", [2, 3, 4, 5])
 def test_depthwise_transposed_convolution_starts_as_bilinear_inside(dims, scale):
-    depthwise = build("depthwise_transposed_conv", (2, 2), scale=scale, spatial_dims=dims)
+    depthwise = build("depthwise_transposed_conv", 2, 2, scale=scale, spatial_dims=dims)
     if scale == 2:
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 4
         close(depthwise.weight[0, 0], filters.outer(taps, dims), atol=1e-7)
@@ -80,13 +68,13 @@ def test_depthwise_transposed_convolution_starts_as_bilinear_inside(dims, scale)
         depthwise.weight.copy_(taps.expand_as(depthwise.weight))  # the constructor wrote float32
     x = noise(1, 2, *SIDES[:dims])
     inside = (..., *(slice(scale, -scale),) * dims)
-    expected = build("bilinear", (2, 2), scale=scale, spatial_dims=dims)(x)
+    expected = build("bilinear", 2, 2, scale=scale, spatial_dims=dims)(x)
     close(depthwise(x)[inside], expected[inside])
     assert (depthwise(x) - expected).abs().max() > 0.01  # the border differs: zeros outside
 
 
 def test_pixel_shuffle_blur_is_the_layer_of_fastai_without_its_activation():
-    blurred = build("pixel_shuffle_blur")
+    blurred = build("pixel_shuffle_blur", 3, 2)
     theirs = nn.Sequential(nn.PixelShuffle(2), nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1))
     x = noise(2, 3, 5, 4)
     close(blurred(x), theirs(blurred.conv(x)))
@@ -95,8 +83,8 @@ def test_pixel_shuffle_blur_is_the_layer_of_fastai_without_its_activation():
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_blur_is_the_hold_kernel(scale):
     """Running mean = H0 / s^d: away from the border the blurred sub-pixel is a transposed convolution, held."""
-    blurred = build("pixel_shuffle_blur", (1, 1), scale=scale, bias=False)
-    held = build("hold_conv", (1, 1), scale=scale, kernel_size=scale, bias=False)
+    blurred = build("pixel_shuffle_blur", 1, 1, scale=scale, bias=False)
+    held = build("hold_conv", 1, 1, scale=scale, kernel_size=scale, bias=False)
     with torch.no_grad():
         held.conv.weight.copy_(blurred.conv.weight.reshape(1, 1, scale, scale) / scale**2)
     x = noise(1, 1, 6, 5)
@@ -109,8 +97,8 @@ def test_the_blur_is_the_hold_kernel(scale):
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize(("k", "s"), [(3, 2), (5, 3), (1, 4), (3, 1)])
 def test_hold_conv_of_odd_size_is_nearest_conv_with_the_kernel_reversed(dims, k, s):
-    hold = build("hold_conv", scale=s, spatial_dims=dims, kernel_size=k)
-    nearest = build("nearest_conv", scale=s, spatial_dims=dims, kernel_size=k)
+    hold = build("hold_conv", 3, 2, scale=s, spatial_dims=dims, kernel_size=k)
+    nearest = build("nearest_conv", 3, 2, scale=s, spatial_dims=dims, kernel_size=k)
     with torch.no_grad():
         nearest.conv.weight.copy_(hold.conv.weight.transpose(0, 1).flip(tuple(range(2, 2 + dims))))
         nearest.conv.bias.copy_(hold.conv.bias)
@@ -123,7 +111,7 @@ def test_hold_conv_of_odd_size_is_nearest_conv_with_the_kernel_reversed(dims, k,
     ("k", "s", "order"), [(4, 2, 0), (3, 2, 1), (1, 4, 2), (6, 3, 3), (2, 5, 1), (9, 2, 1), (5, 1, 1)]
 )
 def test_filtered_transposed_convolutions_equal_one_merged_kernel(dims, k, s, order):
-    smooth = build("smooth_conv", scale=s, spatial_dims=dims, kernel_size=k, order=order)
+    smooth = build("smooth_conv", 3, 2, scale=s, spatial_dims=dims, kernel_size=k, order=order)
     merged = filters.along_axes(smooth.conv.weight, filters.convolution_matrix(filters.bspline(order, s), k))
     size = k + (order + 1) * (s - 1)
     padding = -((s - size) // 2) if size > s else 0
@@ -133,7 +121,7 @@ def test_filtered_transposed_convolutions_equal_one_merged_kernel(dims, k, s, or
 
 
 def test_stylegan2_filter_after_a_transposed_convolution_is_bilinear_then_convolution_inside():
-    fir = build("transposed_conv_fir", bias=False)
+    fir = build("transposed_conv_fir", 3, 2, bias=False)
     x = noise(2, 3, 7, 6)
     resized = F.interpolate(x, scale_factor=2, mode="bilinear")
     expected = F.conv_transpose2d(resized, fir.conv.weight, padding=1)
@@ -143,8 +131,8 @@ def test_stylegan2_filter_after_a_transposed_convolution_is_bilinear_then_convol
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize(("k", "s"), [(4, 2), (3, 3), (3, 2)])
 def test_separable_transposed_convolution_is_one_with_a_product_kernel(dims, k, s):
-    separable = build("separable_transposed_conv", scale=s, spatial_dims=dims, kernel_size=k)
-    whole = build("transposed_conv", scale=s, spatial_dims=dims, kernel_size=k)
+    separable = build("separable_transposed_conv", 3, 2, scale=s, spatial_dims=dims, kernel_size=k)
+    whole = build("transposed_conv", 3, 2, scale=s, spatial_dims=dims, kernel_size=k)
     kernels = [kernel.weight.detach().flatten(2) for kernel in separable.kernels()]
     product = torch.einsum("ioa,opb->ipab", kernels[0], kernels[1])
     if dims == 3:
@@ -158,7 +146,7 @@ def test_separable_transposed_convolution_is_one_with_a_product_kernel(dims, k, 
 
 @pytest.mark.parametrize("size", [7, 11])
 def test_large_kernel_transposed_convolution_is_the_sum_of_two(size):
-    large = build("large_kernel_transposed_conv", kernel_size=size)
+    large = build("large_kernel_transposed_conv", 3, 2, kernel_size=size)
     x = noise(2, 3, 6, 5)
     wide = F.conv_transpose2d(x, large.wide.weight, large.wide.bias, 2, (size - 1) // 2, 1)
     close(large(x), wide + F.conv_transpose2d(x, large.narrow.weight, None, 2, 1, 1))
@@ -166,8 +154,8 @@ def test_large_kernel_transposed_convolution_is_the_sum_of_two(size):
 
 @pytest.mark.parametrize("scale", [1, 3, 4])
 def test_large_kernel_transposed_convolution_at_other_scales_is_the_sum_of_two(scale):
-    large = build("large_kernel_transposed_conv", scale=scale)
-    wide, narrow = (build("transposed_conv", scale=scale, kernel_size=size) for size in (2 * scale + 3, 3))
+    large = build("large_kernel_transposed_conv", 3, 2, scale=scale)
+    wide, narrow = (build("transposed_conv", 3, 2, scale=scale, kernel_size=size) for size in (2 * scale + 3, 3))
     with torch.no_grad():
         for module, kernel in ((wide, large.wide), (narrow, large.narrow)):
             module.conv.weight.copy_(kernel.weight)
@@ -179,7 +167,7 @@ def test_large_kernel_transposed_convolution_at_other_scales_is_the_sum_of_two(s
 
 
 def test_pixel_transposed_convolution_follows_its_recursion():
-    pixel = build("pixel_transposed_conv", kernel_size=5)
+    pixel = build("pixel_transposed_conv", 3, 2, kernel_size=5)
     with torch.no_grad():
         pixel.bias.copy_(torch.tensor([0.5, -1.0]))
     x = noise(2, 3, 5, 4)
@@ -202,7 +190,7 @@ def test_pixel_transposed_convolution_follows_its_recursion():
 
 
 def test_masked_taps_never_act():
-    pixel = build("pixel_transposed_conv")
+    pixel = build("pixel_transposed_conv", 3, 2)
     x = noise(1, 3, 4, 4)
     before = pixel(x).detach()
     pixel(x).square().sum().backward()
@@ -215,7 +203,7 @@ def test_masked_taps_never_act():
 
 
 def test_input_pixel_transposed_convolution_follows_its_recursion():
-    pixel = build("ipixel_transposed_conv")
+    pixel = build("ipixel_transposed_conv", 3, 2)
     with torch.no_grad():
         pixel.bias.copy_(torch.tensor([0.5, -1.0]))
     x = noise(2, 3, 5, 4)
@@ -233,14 +221,14 @@ def test_input_pixel_transposed_convolution_follows_its_recursion():
 @pytest.mark.parametrize("order", [0, 1])
 def test_equal_gain_layers_equal_plain_layers_with_projected_kernels(dims, order):
     x = noise(2, 3, *SIDES[:dims])
-    ours = build("equal_gain_transposed_conv", spatial_dims=dims, order=order)
-    plain = build("transposed_conv", spatial_dims=dims)
+    ours = build("equal_gain_transposed_conv", 3, 2, spatial_dims=dims, order=order)
+    plain = build("transposed_conv", 3, 2, spatial_dims=dims)
     with torch.no_grad():
         plain.conv.weight.copy_(equal_gain_projection.project_transposed(ours.conv.weight, (2,) * dims, order))
         plain.conv.bias.copy_(ours.conv.bias)
     close(ours(x), plain(x))
-    ours = build("equal_gain_pixel_shuffle", spatial_dims=dims, order=order)
-    plain = build("pixel_shuffle", spatial_dims=dims)
+    ours = build("equal_gain_pixel_shuffle", 3, 2, spatial_dims=dims, order=order)
+    plain = build("pixel_shuffle", 3, 2, spatial_dims=dims)
     with torch.no_grad():
         ours.bias.copy_(torch.tensor([0.5, -1.0]))
         plain.conv.weight.copy_(equal_gain_projection.project_sub_pixel(ours.conv.weight, (2,) * dims, order))

@@ -8,23 +8,16 @@ from scipy import linalg, ndimage, signal
 from skimage import transform
 from torch.nn import functional as F
 
-from checkerscope.toolkit import catalog, filters
+from checkerscope.toolkit import filters
 from checkerscope.toolkit.contracts.upsampler import Context
+from tests.builders import build, noise
 
 SIDES = (6, 5, 4)
 
 
-def build(name, *, channels=1, **options):
-    return catalog.load("checkerscope.toolkit.upsamplers", name)(channels, channels, **options).double()
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def enlarged(name, x, scale, **options):
     """Return the numpy output of a fixed upsampler on one map without batch and channel axes."""
-    return build(name, scale=scale, spatial_dims=x.dim(), **options)(x[None, None])[0, 0].numpy()
+    return build(name, 1, 1, scale=scale, spatial_dims=x.dim(), **options)(x[None, None])[0, 0].numpy()
 
 
 def interior(y, scale, margin):
@@ -87,7 +80,7 @@ def test_filters_equal_pillow(name, resample, options, margin, scale):
 def test_bicubic_equals_torch_border_included(scale):
     """Torch: pixels as areas, a = -0.75, clamped; with antialias=True it has a = -0.5 and divides at the border."""
     x = noise(2, 3, 6, 5)
-    got = build("bicubic", channels=3, scale=scale)(x)
+    got = build("bicubic", 3, 3, scale=scale)(x)
     torch.testing.assert_close(got, F.interpolate(x, scale_factor=scale, mode="bicubic"), rtol=0, atol=1e-12)
 
 
@@ -177,7 +170,7 @@ def test_gaussian_is_kernel_regression(scale, sigma):
 def test_constants_stay_constant_up_to_the_border(name, scale):
     x = torch.full((1, 1, 4, 5), 0.7, dtype=torch.float64)
     expected = torch.full((1, 1, 4 * scale, 5 * scale), 0.7, dtype=torch.float64)
-    torch.testing.assert_close(build(name, scale=scale)(x), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(build(name, 1, 1, scale=scale)(x), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
@@ -197,13 +190,13 @@ def test_max_unpool_equals_torch(dims, scale):
     unpool = {1: F.max_unpool1d, 2: F.max_unpool2d, 3: F.max_unpool3d}[dims]
     features = noise(2, 3, *(scale * side for side in (4, 3, 2)[:dims]))
     low, indices = pool(features, scale, return_indices=True)
-    got = build("max_unpool", channels=3, scale=scale, spatial_dims=dims)(low, Context(indices, features))
+    got = build("max_unpool", 3, 3, scale=scale, spatial_dims=dims)(low, Context(indices, features))
     assert torch.equal(got, unpool(low, indices, scale))
     assert (got == 0).double().mean() == pytest.approx(1 - 1 / scale**dims)
 
 
 def test_max_unpool_refuses_indices_that_do_not_fit():
-    unpool = build("max_unpool", channels=2)
+    unpool = build("max_unpool", 2, 2)
     x = noise(1, 2, 3, 3)
     indices = torch.zeros(1, 2, 3, 3, dtype=torch.long)
     with pytest.raises(
@@ -219,14 +212,14 @@ def test_max_unpool_refuses_indices_that_do_not_fit():
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_haar_equals_scipy_hadamard(dims):
     """Band b and position p of a block meet with sign (-1)^(b . p), which is Hadamard's matrix in natural order."""
-    haar = catalog.load("checkerscope.toolkit.upsamplers", "haar")(2**dims, 1, spatial_dims=dims).double()
+    haar = build("haar", 2**dims, 1, spatial_dims=dims)
     x = noise(1, 2**dims, *(1,) * dims)
     expected = linalg.hadamard(2**dims) @ x.flatten().numpy() / 2 ** (dims / 2)
     np.testing.assert_allclose(haar(x).flatten().numpy(), expected, rtol=0, atol=1e-12)
 
 
 def test_haar_keeps_energy_and_separates_channels():
-    haar = catalog.load("checkerscope.toolkit.upsamplers", "haar")(12, 3).double()
+    haar = build("haar", 12, 3)
     x = noise(2, 12, 4, 5)
     y = haar(x)
     assert y.square().sum().item() == pytest.approx(x.square().sum().item(), abs=1e-10)
@@ -242,14 +235,14 @@ def test_bilinear_additive_adds_four_neighbouring_channels_of_the_enlarged_map(d
     mode = {2: "bilinear", 3: "trilinear"}[dims]
     large = F.interpolate(x, scale_factor=2, mode=mode)
     expected = torch.stack([large[:, 4 * c : 4 * c + 4].sum(1) for c in range(2)], 1)
-    got = catalog.load("checkerscope.toolkit.upsamplers", "bilinear_additive")(8, 2, spatial_dims=dims).double()(x)
+    got = build("bilinear_additive", 8, 2, spatial_dims=dims)(x)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize(("padding", "twin", "gain"), [("corner", "fft", 1), ("periodic", "zero_insertion", 2)])
 def test_deep_fourier_up_with_identity_convolutions_is_a_known_upsampler(dims, padding, twin, gain):
-    up = build("deep_fourier_up", channels=2, spatial_dims=dims, padding=padding)
+    up = build("deep_fourier_up", 2, 2, spatial_dims=dims, padding=padding)
     identity = torch.eye(2).reshape(2, 2, *(1,) * dims)
     with torch.no_grad():
         for kernel in up.kernels():
@@ -258,7 +251,7 @@ def test_deep_fourier_up_with_identity_convolutions_is_a_known_upsampler(dims, p
         up.phase[0].bias.fill_(4)  # phases, from -pi, pass the leaky ReLU unchanged when shifted above zero
         up.phase[2].bias.fill_(-4)
     x = noise(1, 2, *SIDES[:dims])
-    expected = gain**dims * build(twin, channels=2, spatial_dims=dims)(x)
+    expected = gain**dims * build(twin, 2, 2, spatial_dims=dims)(x)
     torch.testing.assert_close(up(x), expected, rtol=0, atol=1e-11)
 
 
@@ -281,4 +274,4 @@ def test_deep_fourier_up_with_identity_convolutions_is_a_known_upsampler(dims, p
 )
 def test_wrong_options_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
-        build(name, **options)
+        build(name, 1, 1, **options)

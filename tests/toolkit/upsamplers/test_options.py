@@ -1,15 +1,8 @@
 """Numbers of weights against the formulas of the literature, and options that are refused."""
 
 import pytest
-import torch
 
-from checkerscope.toolkit import catalog
-
-
-def build(name, channels=(3, 2), *, seed=0, **options):
-    torch.manual_seed(seed)
-    return catalog.load("checkerscope.toolkit.upsamplers", name)(*channels, **options).double()
-
+from tests.builders import build
 
 CI, CO = 6, 4
 COUNTS = [
@@ -38,7 +31,7 @@ COUNTS = [
 
 @pytest.mark.parametrize(("name", "options", "expected"), COUNTS, ids=str)
 def test_number_of_weights_without_biases(name, options, expected):
-    upsampler = build(name, (CI, CO), **options)
+    upsampler = build(name, CI, CO, **options)
     assert sum(kernel.weight.numel() for kernel in upsampler.kernels()) == expected
     biases = [kernel.bias.numel() for kernel in upsampler.kernels() if kernel.bias is not None]
     assert sum(parameter.numel() for parameter in upsampler.parameters()) == expected + sum(biases)
@@ -50,7 +43,7 @@ def test_number_of_weights_without_biases(name, options, expected):
 )
 def test_no_channel_change_where_none_is_needed(name, channels):
     expected = channels[1] * 16 if name == "depthwise_transposed_conv" else 0
-    assert sum(parameter.numel() for parameter in build(name, channels).parameters()) == expected
+    assert sum(parameter.numel() for parameter in build(name, *channels).parameters()) == expected
 
 
 def test_layers_hold_nothing_in_their_state_but_parameters():
@@ -62,7 +55,7 @@ def test_layers_hold_nothing_in_their_state_but_parameters():
         "haar",
         "pixel_transposed_conv",
     ):
-        upsampler = build(name)
+        upsampler = build(name, 3, 2)
         assert set(upsampler.state_dict()) == {key for key, _ in upsampler.named_parameters()}
 
 
@@ -95,4 +88,4 @@ def test_layers_hold_nothing_in_their_state_but_parameters():
 )  # fmt: skip
 def test_wrong_options_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
-        build(name, **options)
+        build(name, 3, 2, **options)
