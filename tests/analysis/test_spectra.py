@@ -5,12 +5,9 @@ import pytest
 import torch
 
 from checkerscope.analysis import spectra
+from tests.builders import noise
 
 SHAPES = [(64,), (15,), (1, 1), (2, 2), (3, 5), (16, 16), (17, 24), (33, 33), (12, 64), (64, 12), (6, 8, 10), (5, 7, 9)]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def slow_power(image):
@@ -51,7 +48,7 @@ def test_the_corner_is_the_last_ring():
 
 
 def test_white_noise_reads_its_variance_everywhere():
-    images = 0.3 * noise(400, 1, 32, 32)
+    images = 0.3 * noise(400, 1, 32, 32, seed=0)
     power = spectra.mean_power(images)[0]
     # 400 draws of an exponential: 5 % scatter; the lowest bins lose what the removed mean takes
     assert power[2:-1, 2:-1].mean().item() == pytest.approx(0.09, rel=0.01)

@@ -6,10 +6,7 @@ import torch
 from checkerscope.analysis import spectra
 from checkerscope.analysis.measures.checkerboard_energy import checkerboard_energy, checkerboard_power, mean_variance
 from checkerscope.toolkit.images import photos
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from tests.builders import noise
 
 
 def grid(shape, period, kind="diagonal"):

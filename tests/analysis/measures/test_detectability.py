@@ -5,10 +5,7 @@ import torch
 
 from checkerscope.analysis.measures.detectability import area_under_curve, detectability
 from checkerscope.toolkit.images import photos
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from tests.builders import noise
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,7 @@ from checkerscope.analysis.measures.phase_variance import (
 )
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit.upsamplers.nearest import Nearest
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from tests.builders import noise
 
 
 class Bare(torch.nn.Module):

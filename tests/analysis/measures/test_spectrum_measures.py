@@ -12,12 +12,9 @@ from checkerscope.analysis.measures.average_spectrum import average_spectrum
 from checkerscope.analysis.measures.band_error import band_error
 from checkerscope.analysis.measures.dct_spectrum import dct, dct_spectrum
 from checkerscope.analysis.measures.radial_spectrum import radial_spectrum
+from tests.builders import noise
 
 ALL = [radial_spectrum, average_spectrum, dct_spectrum]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def board(n):
@@ -26,7 +23,7 @@ def board(n):
 
 @pytest.mark.parametrize("shape", [(31,), (20, 20), (15, 24), (9, 8, 10)])
 def test_white_noise_reads_its_variance(shape):
-    images = 0.5 * noise(600, 2, *shape)
+    images = 0.5 * noise(600, 2, *shape, seed=0)
     assert radial_spectrum(images)[3:].numpy() == pytest.approx(0.25, rel=0.2)
     assert average_spectrum(images).mean().item() == pytest.approx(0.25, rel=0.06)
     assert dct_spectrum(images).mean().item() == pytest.approx(0.25, rel=0.06)

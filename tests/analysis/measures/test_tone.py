@@ -8,10 +8,7 @@ from checkerscope.analysis.measures.tone import tone, tone_fraction, unbiased_to
 from checkerscope.analysis.phases import phase_means
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.images import photos
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from tests.builders import noise
 
 
 def board(n, amplitude=1.0):

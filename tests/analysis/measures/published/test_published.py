@@ -16,13 +16,10 @@ from checkerscope.analysis.measures.published.stylegan3_spectrum import slices, 
 from checkerscope.analysis.trial import Trial
 from checkerscope.toolkit import catalog
 from checkerscope.toolkit.images import photos
+from tests.builders import noise
 
 PACKAGE = "checkerscope.analysis.measures.published"
 NAMES = catalog.names(PACKAGE)
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def board(n):
