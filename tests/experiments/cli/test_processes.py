@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
@@ -26,28 +25,9 @@ from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.workers import scheduler
 from checkerscope.experiments.workers.local import InlineExecutor, LocalExecutor
 from checkerscope.experiments.workers.scheduler import Call
+from tests.children import ending, in_child, start_child
 
 PROCESSES = 4
-
-
-def fork(work: Callable[[], Any]) -> int:
-    """Run `work` in a child of its own session; it dies after five minutes, whatever happens."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
-        pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        signal.alarm(300)
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
-
-
-def ending(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def together(work: Callable[[], Any]) -> list[int]:
@@ -59,7 +39,7 @@ def together(work: Callable[[], Any]) -> list[int]:
         os.read(read, 1)  # until the parent closes its end
         work()
 
-    pids = [fork(begin) for _ in range(PROCESSES)]
+    pids = [start_child(begin, seconds=300) for _ in range(PROCESSES)]
     os.close(write)
     os.close(read)
     return [ending(pid) for pid in pids]
@@ -147,7 +127,7 @@ def command(config: Path, results: Path, log: Path, *options: str) -> int:
         except SystemExit as exit_:
             os._exit(int(exit_.code or 0))
 
-    return fork(start)
+    return start_child(start, seconds=300)
 
 
 def held(store: Store) -> str:
@@ -387,6 +367,6 @@ def test_a_study_whose_output_nobody_takes_is_trained_all_the_same(
         except SystemExit as exit_:
             os._exit(int(exit_.code or 0))
 
-    assert ending(fork(start)) == code
+    assert in_child(start, seconds=300) == code
     store = Store(tmp_path / "results", "tiny")
     assert Counter(store.record(run)["status"] for run in store.runs()) == {"done": 2, "failed": 2}

@@ -15,12 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kill_points import finished, scenario, tree
-
 from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store import disk
 from checkerscope.experiments.store.manifest import unsealed
 from checkerscope.experiments.store.runs import Store
+from tests.experiments.store.kill_points import finished, scenario, tree
 
 #: Calls inside `experiments.store.disk` that a full or broken disk may refuse.
 CALLS = ("open", "write", "fsync", "mkdir", "rename")

@@ -24,6 +24,7 @@ import numpy as np
 from checkerscope.experiments.store import checkpoints, disk, folder, index, manifest, measures, notes, runs, seals
 from checkerscope.experiments.store.disk import write
 from checkerscope.experiments.store.runs import Store
+from tests.children import in_child
 
 STORAGE = (disk, seals, manifest, folder, index, checkpoints, measures, notes, runs)
 FILES = {module.__file__ for module in STORAGE}
@@ -64,19 +65,6 @@ def train(results: Store, run: str) -> None:
 
 def tree(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else b"/" for path in root.rglob("*")}
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked child and return how it ended, as os.waitstatus_to_exitcode does."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def killed_at(line: int, work: Callable[[], None]) -> Callable[[], None]:

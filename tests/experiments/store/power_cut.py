@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kill_points import scenario, tree
-
 from checkerscope.experiments.store import disk
 from checkerscope.experiments.store.runs import Store
+from tests.experiments.store.kill_points import scenario, tree
 
 #: Up to so many operations that a cut may undo, every subset of them is tried; of more, the telling ones.
 EVERY_SUBSET = 6

@@ -17,7 +17,7 @@ import pytest
 
 def drill(name: str, flaw: str = "") -> dict[str, Any]:
     """Return the report of a drill, in a process without torch and pytest, whose forks are cheap."""
-    program = [sys.executable, str(Path(__file__).with_name(f"{name}.py")), *([flaw] if flaw else [])]
+    program = [sys.executable, "-m", f"tests.experiments.store.{name}", *([flaw] if flaw else [])]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
