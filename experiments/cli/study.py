@@ -40,7 +40,8 @@ def study(config: Path, overrides: tuple[str, ...], results: Path, yes: bool, ou
     if session.shard.count > 1:
         say(f"shard {session.shard} of {session.name} has ended; when all have, run this without --shard")
     elif session.has_finished():
-        collected = _collect(session)
+        collected = _gather(session)
+        _save(collected, session.store.root / "records")
         _draw(session, collected, output)
     return 3 if failures or _lacks(session, session.progress()) else 0
 
@@ -103,16 +104,23 @@ def measure(config: Path, overrides: tuple[str, ...], results: Path, as_json: bo
 
 @click.command()
 @study_options
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the records.  [default: results/<study>/records]"
+)
 @click.option("--publish", is_flag=True, help="Also write paper/data/<study>, which is committed.")
-def collect(config: Path, overrides: tuple[str, ...], results: Path, publish: bool) -> None:
+def collect(config: Path, overrides: tuple[str, ...], results: Path, output: Path | None, publish: bool) -> None:
     """Gather the numbers of finished runs into tidy CSV files."""
+    from checkerscope.experiments.cli.options import refuse_folder
     from checkerscope.experiments.reporting import publish as publishing
 
     if publish:
         publishing.check()
     session = _open(config, overrides, results)
-    collected = _collect(session, whole=publish)
-    say(session.store.root / "records")
+    folder = output or session.store.root / "records"
+    refuse_folder("--results" if output is None else "--output", folder)
+    collected = _gather(session, whole=publish)
+    _save(collected, folder)
+    say(folder)
     if publish:
         say(publishing.publish(collected.records))
 
@@ -166,10 +174,9 @@ def _check_report(session: Session, output: Path | None) -> None:
         refuse_folder("--output" if output in (folder, place.pdf) else "--results", folder)
 
 
-def _collect(session: Session, *, whole: bool = False) -> Collected:
-    """Write the records of the finished runs, and say what is not there."""
+def _gather(session: Session, *, whole: bool = False) -> Collected:
+    """Return the records of the finished runs, and say what is not there."""
     from checkerscope.experiments.reporting.collect import gather
-    from checkerscope.experiments.store.records import save_records
 
     collected = gather(session.grid, session.store)
     if whole and (not collected.state.is_complete or len(collected.records.runs) < collected.state.total):
@@ -178,8 +185,13 @@ def _collect(session: Session, *, whole: bool = False) -> Collected:
         first = f"{gaps[0]} ({len(gaps)} in all)"
         raise ValueError(f"{first}; take them before --publish, with: checkerscope measure")
     showing.left_out(session, collected)
-    save_records(collected.records, session.store.root / "records")
     return collected
+
+
+def _save(collected: Collected, folder: Path) -> None:
+    from checkerscope.experiments.store.records import save_records
+
+    save_records(collected.records, folder)
 
 
 def _draw(session: Session, collected: Collected, output: Path | None) -> None:
@@ -212,7 +224,7 @@ def _finished_or_published(session: Session) -> Collected:
 
     state = session.progress()
     if state.is_complete:  # what lies in the records may be of fewer runs, or of other measures
-        return _collect(session)
+        return _gather(session)
     folder = packaged.published(session.name)
     if not folder.is_dir():
         raise ValueError(f"{session.status_line()}, and no published {folder}; finish it with: checkerscope study")

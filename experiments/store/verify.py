@@ -27,10 +27,12 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
     """Return how many files were checked under `folder`, and what is wrong.
 
     Args:
-        folder: A study's results, a folder of studies, or a folder of records such as `paper/data/quick`.
+        folder: A study's results, a folder of studies, a folder of records such as `paper/data/quick`, or a folder of
+            those, such as `paper/data`.
     """
-    if (folder / "manifest.json").is_file():
-        return _count(_records(folder))
+    collected = [path for path in (folder, *_inside(folder)) if (path / "manifest.json").is_file()]
+    if collected:
+        return _count(check for records in collected for check in _records(records))
     studies = [path for path in (folder, *_inside(folder)) if _is_study(path)]
     if not studies:
         return 0, [f"{folder}: no study here"]
@@ -163,12 +165,13 @@ def _records(folder: Path) -> Iterator[Check]:
         return
     try:
         names = {*read_manifest(folder), "manifest.json"}
+        beside = {BESIDE}  # of published claims: machine and times, outside every digest
         yield from ((folder / name, "") for name in sorted(names))
         load_records(folder)
     except StoreError as error:
         yield folder / "manifest.json", str(error)
         return
-    yield from ((path, _unexpected(path)) for path in _inside(folder) if path.name not in names)
+    yield from ((path, _unexpected(path)) for path in _inside(folder) if path.name not in names | beside)
 
 
 def _report(folder: Path) -> Iterator[Check]:

@@ -21,6 +21,7 @@ from checkerscope.experiments.errors import StoreError
 from checkerscope.experiments.store import disk, runs, verify
 from checkerscope.experiments.store.manifest import unsealed
 from checkerscope.experiments.store.records import load_records
+from checkerscope.experiments.store.records import read_manifest as load_manifest
 from checkerscope.experiments.store.runs import Store
 from checkerscope.experiments.store.seals import digest, npz, read_npz, sealed, to_json
 
@@ -319,6 +320,38 @@ def test_a_store_that_cannot_be_written_to_is_read(
     assert Store(study.parent, "tiny").save_note("paper", {}) is None
     monkeypatch.undo()
     assert not (study / "index.json").exists()
+
+
+def test_records_and_report_of_a_store_that_cannot_be_written_to_go_elsewhere(
+    study: Path, tiny: Path, tmp_path: Path, checkerscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_, mkdir, before = os.open, os.mkdir, sorted(study.rglob("*"))
+
+    def refused(path: Any, flags: int, *mode: int, **how: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and study in Path(path).parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return open_(path, flags, *mode, **how)
+
+    def no_folder(path: Any, *mode: int, **how: Any) -> None:
+        if study in Path(path).parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        mkdir(path, *mode, **how)
+
+    monkeypatch.setattr(disk.os, "open", refused)
+    monkeypatch.setattr(disk.os, "mkdir", no_folder)
+    assert checkerscope("collect", tiny, "--output", str(tmp_path / "records")) == 0
+    assert len(load_records(tmp_path / "records").runs) == 4
+    assert checkerscope("paper", tiny, "--output", str(tmp_path / "report")) == 0
+    assert list((tmp_path / "report").glob("*.pdf"))
+    monkeypatch.undo()
+    assert sorted(study.rglob("*")) == before
+
+
+def test_published_records_are_verified_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    published = Path(__file__).parents[3] / "paper" / "data"
+    assert run(["verify", str(published)]) == 0
+    counted = sum(len(load_manifest(path.parent)) + 1 for path in published.glob("*/manifest.json"))
+    assert capsys.readouterr().out == f"{counted} files checked, 0 problems\n"
 
 
 def test_a_full_disk_is_said_when_a_note_is_kept(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
