@@ -12,30 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkerscope.analysis.audit.procedure import audit
-
-
-class Lambda(nn.Module):
-    """A module whose forward is a function of itself and its inputs."""
-
-    def __init__(self, function: Callable[..., object], **layers: nn.Module | Tensor) -> None:
-        super().__init__()
-        self.function = function
-        for name, layer in layers.items():
-            if isinstance(layer, nn.Module):
-                self.add_module(name, layer)
-            else:
-                self.register_buffer(name, layer)
-
-    def forward(self, *args, **kwargs):
-        return self.function(self, *args, **kwargs)
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
-
-
-def conv(c_in: int = 6, c_out: int = 6) -> nn.Module:
-    return nn.Conv2d(c_in, c_out, 3, padding=1)
+from tests.analysis.audit.decoders import Lambda, conv, inputs
 
 
 def up_conv() -> nn.Module:
@@ -266,7 +243,7 @@ CASES = [
 def test_matrix(case: Case) -> None:
     torch.manual_seed(7)
     model = case.build()
-    report = audit(model, noise(*case.shape))
+    report = audit(model, inputs(*case.shape))
     assert tuple(layer.kind for layer in report.layers) == case.kinds
     assert report.clean is case.clean, report.verdict
     assert case.clean or report.tone_db > -45
@@ -274,7 +251,7 @@ def test_matrix(case: Case) -> None:
 
 
 def test_a_grid_that_no_layer_makes_is_blamed_on_none() -> None:
-    report = audit(Lambda(masked), noise(1, 6, 16, 16))
+    report = audit(Lambda(masked), inputs(1, 6, 16, 16))
     assert report.worst is None
     assert "that no enlargement makes" in report.verdict
 
@@ -282,16 +259,16 @@ def test_a_grid_that_no_layer_makes_is_blamed_on_none() -> None:
 def test_a_grid_shows_beneath_content_of_the_models_own() -> None:
     """Coordinates and kept noise hide no grid: what the enlargement changes tells it."""
     torch.manual_seed(0)
-    up, mix, content = up_conv(), conv(), noise(1, 6, 32, 32)
-    plain = audit(Lambda(lambda m, x: m.mix(m.up(x)), up=up, mix=mix), noise(1, 6, 16, 16))
-    noisy = audit(Lambda(lambda m, x: m.mix(m.up(x) + m.n), up=up, mix=mix, n=content), noise(1, 6, 16, 16))
+    up, mix, content = up_conv(), conv(), inputs(1, 6, 32, 32)
+    plain = audit(Lambda(lambda m, x: m.mix(m.up(x)), up=up, mix=mix), inputs(1, 6, 16, 16))
+    noisy = audit(Lambda(lambda m, x: m.mix(m.up(x) + m.n), up=up, mix=mix, n=content), inputs(1, 6, 16, 16))
     rms = [report.contrast * 10 ** (report.tone_db / 20) for report in (plain, noisy)]
     assert rms[1] == pytest.approx(rms[0], rel=0.2)
 
 
 def test_drift_is_reported_and_not_judged() -> None:
     model = Lambda(skip_of_odd_size, down=nn.Conv2d(6, 6, 3, 2, 1), deep=conv(), out=conv(12, 3))
-    report = audit(model, noise(1, 6, 17, 17))
+    report = audit(model, inputs(1, 6, 17, 17))
     assert [layer.drifts for layer in report.layers] == [True]
     assert report.layers[0].scale == (17 / 9, 17 / 9)
     assert "drifts" in str(report)
@@ -310,7 +287,7 @@ class Recursive(nn.Module):
 
 def test_recursion() -> None:
     torch.manual_seed(0)
-    report = audit(Recursive(), noise(1, 6, 8, 8))
+    report = audit(Recursive(), inputs(1, 6, 8, 8))
     assert [(layer.path, layer.period) for layer in report.layers] == [("up", (2, 2)), ("up", (4, 4))]
 
 
@@ -323,7 +300,7 @@ class Decoded:
 
 
 def test_outputs_in_dataclasses_are_judged() -> None:
-    report = audit(Lambda(lambda m, x: Decoded(by_index(m, x), ["text", 3])), noise(1, 6, 16, 16))
+    report = audit(Lambda(lambda m, x: Decoded(by_index(m, x), ["text", 3])), inputs(1, 6, 16, 16))
     assert (report.output, report.clean) == ("sample", False)
 
 
@@ -331,7 +308,7 @@ def test_outputs_in_dataclasses_are_judged() -> None:
 def test_compiled_models_are_audited_like_the_plain_one(way: str) -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(up_conv(), nn.ReLU()).eval()
-    expected = audit(plain, noise(1, 6, 16, 16)).tone_db
+    expected = audit(plain, inputs(1, 6, 16, 16)).tone_db
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         if way == "compile_in_place":
@@ -340,10 +317,10 @@ def test_compiled_models_are_audited_like_the_plain_one(way: str) -> None:
             "compile": lambda: torch.compile(plain),
             "compile_in_place": lambda: plain,
             "script": lambda: torch.jit.script(plain),
-            "trace": lambda: torch.jit.trace(plain, noise(1, 6, 16, 16)),
-            "export": lambda: torch.export.export(plain, (noise(1, 6, 16, 16),)).module(),
+            "trace": lambda: torch.jit.trace(plain, inputs(1, 6, 16, 16)),
+            "export": lambda: torch.export.export(plain, (inputs(1, 6, 16, 16),)).module(),
         }[way]()
-        report = audit(model, noise(1, 6, 16, 16))
+        report = audit(model, inputs(1, 6, 16, 16))
     assert report.layers[0].kind == T
     assert report.tone_db == pytest.approx(expected, abs=1e-3)
 
@@ -360,14 +337,14 @@ def test_buffers_that_are_replaced_are_put_back() -> None:
 
     model = Counting()
     before = model.count
-    audit(model, noise(1, 6, 8, 8))
+    audit(model, inputs(1, 6, 8, 8))
     assert model.count is before
     assert model.count == 0
 
 
 def test_lazy_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match="audit: model: expected initialized parameters, got lazy ones; run the model"):
-        audit(nn.LazyConvTranspose2d(3, 2, 2), noise(1, 6, 8, 8))
+        audit(nn.LazyConvTranspose2d(3, 2, 2), inputs(1, 6, 8, 8))
 
 
 def test_a_failure_on_a_probe_is_one_line() -> None:
@@ -379,5 +356,5 @@ def test_a_failure_on_a_probe_is_one_line() -> None:
     with pytest.raises(
         ValueError, match=r"audit: the model fails on a periodic map \[\(1, 1, 8, 8\)\]: RuntimeError: flat images"
     ) as caught:
-        audit(Lambda(forward), noise(1, 1, 8, 8))
+        audit(Lambda(forward), inputs(1, 1, 8, 8))
     assert "\n" not in str(caught.value)
