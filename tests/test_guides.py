@@ -72,8 +72,8 @@ def test_components_are_listed() -> None:
     assert {str(each.id).partition("-")[0] for each in COMPONENTS} >= {"README", "CONTRIBUTING"}
 
 
-#: Tests that a new upsampler must pass, and the file that sets how they are run.
-CONTRACT = ("tests/toolkit/upsamplers/test_contract.py", "tests/toolkit/test_initializers.py", "setup.cfg")
+#: Tests that a new upsampler must pass.
+CONTRACT = ("tests/toolkit/upsamplers/test_contract.py", "tests/toolkit/initializers/test_initializers.py")
 
 
 def test_upsamplers_that_are_listed_pass_the_contract(tmp_path: Path) -> None:
@@ -82,15 +82,15 @@ def test_upsamplers_that_are_listed_pass_the_contract(tmp_path: Path) -> None:
     for folder in ("checkerscope", "toolkit"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / folder, tmp_path / folder, symlinks=True, ignore=ignored)
-    (tmp_path / "tests" / "toolkit" / "upsamplers").mkdir(parents=True)
-    for name in CONTRACT:
+    for name in (*CONTRACT, "tests/builders.py", "setup.cfg"):  # what they build with, and how they are run
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
     for name, file in (("README-1", "nearest_blur"), ("CONTRIBUTING-1", "nearest_blur_again")):
         (tmp_path / "toolkit" / "upsamplers" / f"{file}.py").write_text(listed[name], encoding="utf-8")
     options = ["-k", "nearest_blur", "-p", "no:cacheprovider", "--color=no"]
     addopts = "addopts=--import-mode=importlib --strict-markers -q"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *CONTRACT[:2], *options, "-o", addopts],
+        [sys.executable, "-m", "pytest", *CONTRACT, *options, "-o", addopts],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip

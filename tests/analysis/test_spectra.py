@@ -1,3 +1,5 @@
+"""Spectra against slow sums, and the normalization that white noise shows."""
+
 import math
 
 import numpy as np
