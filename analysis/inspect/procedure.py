@@ -77,7 +77,9 @@ def inspect(
     tone = search(*folder.maps.tone(), folder.maps)
     blamed = _blamed(folder, tone)
     found = families(component for component in tone.components if component not in blamed)[:_MOST_GRIDS]
-    strengths = _strengths(folder, found)
+    # of scattered evidence whose power is none: nobody could see it, and nothing could be taken out of the images
+    measured = [(family, s) for family, s in zip(found, _strengths(folder, found), strict=True) if s.rms > 0]
+    found, strengths = [family for family, _ in measured], [strength for _, strength in measured]
     grids = [_grid(family, strength, tile) for family, strength in zip(found, strengths, strict=True)]
     if tile and not any(grid.kind == "tile seams" for grid in grids):
         grids += _seams(folder.maps, tile)

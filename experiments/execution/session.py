@@ -85,7 +85,7 @@ class Session:
 
         Raises:
             ValueError: If the device is absent, an arm cannot be built, the grid is large and not allowed, the results
-                folder cannot be written to, or what is there was made otherwise (see `continuity.compare`).
+                folder cannot be written to, or what is there was made otherwise (see `consistency.compare`).
             StoreError: If the disk fails.
         """
         if len(self) > LARGE and not allow_large:
