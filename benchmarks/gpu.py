@@ -1,4 +1,4 @@
-"""The GPU benchmark: executors times models in a group times model size, against the eager loop and the hardware.
+"""The GPU benchmark: engines times models in a group times model size, against the eager loop and the hardware.
 
     python benchmarks/gpu.py [--output PLACE]       measures where there is a CUDA device, and nothing elsewhere
 

@@ -200,11 +200,6 @@ def name_of(period: Sequence[int]) -> str:
     return str(period[0]) if len(set(period)) == 1 else "x".join(map(str, period))
 
 
-def is_finite(x: Tensor) -> bool:
-    """Return whether every value is finite."""
-    return bool(torch.isfinite(x).all())
-
-
 def phase_gains(taps: Taps) -> Tensor:
     """Return the level of every phase on a constant of one, per pair of channels, float64 (C_in, C_out, phases).
 

@@ -85,7 +85,7 @@ def precision_section(results: dict[str, Any]) -> str:
 NO_GPU = """## GPU
 
 `python benchmarks/gpu.py` has not run on a GPU yet, so there are no numbers. Without a device it says so and writes
-nothing; `--engine graph` is then refused by name. What the executors compute is tested against the loop on the CPU."""
+nothing; `--engine graph` is then refused by name. What the engines compute is tested against the loop on the CPU."""
 
 #: Output, section, in the order of the page.
 SECTIONS = (

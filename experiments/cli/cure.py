@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,7 @@ import click
 
 from checkerscope.experiments.cli.options import FILE, as_json, output_file, results_folder
 from checkerscope.experiments.cli.terminal import say
-from checkerscope.experiments.cli.user_models import comparison_inputs, load_model, load_weights, user_code
+from checkerscope.experiments.cli.user_models import comparison_inputs, load_metric, load_model, load_weights, user_code
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -105,7 +102,7 @@ def cure(
 
     options = _Options(**cure_options)
     settings = _settings(options)
-    judge = None if metric is None else _function(metric)
+    judge = None if metric is None else load_metric(metric)
     is_model = ":" in subject
     if is_model and options.finetune:
         raise click.UsageError("--finetune: a MODULE:FACTORY has no training images here; use --remedy self_distil")
@@ -145,28 +142,6 @@ def _settings(options: _Options) -> dict[str, Any]:
         override(given, text)
     check(component, given)
     return given
-
-
-def _function(name: str) -> Callable[[Any], float]:
-    module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        raise click.UsageError(f"--metric: expected MODULE:FUNCTION, got {name!r}")
-    sys.path.insert(0, "")
-    try:
-        with user_code():
-            found = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # the user's code may do anything
-        raise click.UsageError(f"--metric {name}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove("")
-
-    def judged(model: Any) -> float:
-        try:
-            return float(found(model))
-        except Exception as error:
-            raise click.UsageError(f"--metric {name}: {type(error).__name__}: {error}") from error
-
-    return judged
 
 
 def _run(subject: str, results: Path, shape: str | None, weights: Path | None) -> _Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,4 +24,4 @@ def init(folder: Path, output: Path | None) -> None:
         raise ValueError(f"{path}: is there already, and nothing is overwritten; choose another name with --output")
     disk.write(path, starter.text(folder, path).encode())
     say(str(path))
-    say(f"next: checkerscope study {path}", err=True)
+    say(f"next: checkerscope study {shlex.quote(str(path))}", err=True)

@@ -1,4 +1,4 @@
-"""Models that a user names on the command line as MODULE:FACTORY, their weights and their inputs."""
+"""What a user names on the command line: a model as MODULE:FACTORY, its weights and inputs, and a number of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,24 +26,68 @@ def load_model(factory: str) -> nn.Module:
     """
     from torch import nn
 
-    name, _, attribute = factory.partition(":")
-    if not (name and attribute):
+    module, _, attribute = factory.partition(":")
+    if not (module and attribute):
         raise ValueError(f"factory: expected MODULE:FACTORY, got {factory!r}; use torch.nn:Identity, for example")
-    sys.path.insert(0, "")  # the console script does not look into the current folder by itself
-    try:
-        found: Any = importlib.import_module(name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+    with _failures_of(factory), _current_folder():
+        found = _attribute(module, attribute)
         model = found if isinstance(found, nn.Module) else found()
-    except STOPS:
-        raise
-    except BaseException as error:  # the user's code may do anything
-        raise ValueError(f"{factory}: {type(error).__name__}: {_first_line(error)}") from error
-    finally:
-        sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise ValueError(f"{factory}: expected an nn.Module, got {type(model).__name__}")
     return model
+
+
+def load_metric(name: str) -> Callable[[nn.Module], float]:
+    """Return the user's number of a model, `MODULE:FUNCTION`.
+
+    Raises:
+        ValueError: If it cannot be imported, is no function, or, when it is called, fails or gives no number.
+    """
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise ValueError(f"--metric: expected MODULE:FUNCTION, got {name!r}")
+    with user_code(), _failures_of(f"--metric {name}"), _current_folder():
+        found = _attribute(module, attribute)
+    if not callable(found):
+        raise ValueError(f"--metric {name}: expected a function, got {type(found).__name__}")
+
+    def judged(model: nn.Module) -> float:
+        with _failures_of(f"--metric {name}"):
+            return float(found(model))
+
+    return judged
+
+
+def _attribute(module: str, path: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+@contextlib.contextmanager
+def _current_folder() -> Iterator[None]:
+    """Import from the current folder first, where the console script does not look by itself."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+@contextlib.contextmanager
+def _failures_of(name: str) -> Iterator[None]:
+    """Turn whatever the user's code raises into one line that begins with its name.
+
+    Raises:
+        ValueError: If it raises anything but a request to stop.
+    """
+    try:
+        yield
+    except STOPS:
+        raise
+    except BaseException as error:  # the user's code may do anything
+        raise ValueError(f"{name}: {type(error).__name__}: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,8 +10,6 @@ from checkerscope.analysis.audit.growth.operators import Call
 
 #: A part is a tile if it is at least this share of the whole: thinner ones are borders and caches.
 _SHARE = 8
-#: Operators that write into a part of a larger map.
-PASTING = ("copy", "add")
 
 
 def joins(call: Call, axes: Axes | None) -> bool:

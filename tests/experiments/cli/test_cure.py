@@ -117,7 +117,15 @@ def test_somebodys_model_is_cured_without_its_data(tmp_path: Path, capsys: pytes
         (["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--finetune", "5"], "no training images"),
         (
             ["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--metric", "cured_models:x"],
-            "--metric",
+            "--metric cured_models:x: AttributeError",
+        ),
+        (
+            ["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--metric", "cured_models:torch.pi"],
+            "--metric cured_models:torch.pi: expected a function, got float",
+        ),
+        (
+            ["cured_models:decoder", "--input", "2,8,32,32", "--remedy", "hold", "--metric", "builtins:exit"],
+            "--metric builtins:exit: SystemExit",
         ),
     ],
 )

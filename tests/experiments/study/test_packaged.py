@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,12 @@ def test_init_writes_a_config_that_runs(images: Path, capsys: pytest.CaptureFixt
     assert run(["study", file, "--workers", "0", *(word for each in small for word in ("--set", each))]) == 0
     name = Path(file).stem
     assert (Path("results") / name / "report" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_next_command_can_be_pasted(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(images), "--output", "my images.toml"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert shlex.split(line) == ["next:", "checkerscope", "study", "my images.toml"]
 
 
 def test_init_never_overwrites(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
