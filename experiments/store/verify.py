@@ -30,13 +30,14 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
         folder: A study's results, a folder of studies, a folder of records such as `paper/data/quick`, or a folder of
             those, such as `paper/data`.
     """
-    collected = [path for path in (folder, *_inside(folder)) if (path / "manifest.json").is_file()]
+    around = (folder, *_inside(folder))
+    studies = [path for path in around if _is_study(path)]
+    if studies:  # first: a study has records of its own, and is more than they are
+        return _count(check for study in studies for check in _study(Store(study.parent, study.name)))
+    collected = [path for path in around if (path / "manifest.json").is_file()]
     if collected:
         return _count(check for records in collected for check in _records(records))
-    studies = [path for path in (folder, *_inside(folder)) if _is_study(path)]
-    if not studies:
-        return 0, [f"{folder}: no study here"]
-    return _count(check for study in studies for check in _study(Store(study.parent, study.name)))
+    return 0, [f"{folder}: no study here"]
 
 
 def damage(store: Store) -> list[str]:
