@@ -6,8 +6,9 @@
 
 Small configs, random weights, seed 0. The check: the plain model on constant inputs of a map several times as long
 where the model takes one, for two seeds, without padding made periodic and without watching; the grid is that of the
-phase means in the inner half, in dB of the contrast on noise. A verdict of "clean" has to agree with it; where a
-network normalizes by its own map a constant input may hide a grid, so that the other way round it says nothing.
+phase means in the inner eighth, in dB of the contrast on noise: what padding leaves fades inwards, a grid does not. A
+verdict of "clean" has to agree with it; where a network normalizes by its own map a constant input may hide a grid, so
+that the other way round it says nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 OUTPUT, PAGE = ROOT / "docs" / "audit" / "packages.json", ROOT / "docs" / "audit.md"
 SEEDS = (0, 1)
 #: How many times as long the check's map is per axis, by number of axes; shorter where the model takes no other size.
-LONGER = {1: (16, 1), 2: (6, 2, 1), 3: (2, 1)}
+LONGER = {1: (16, 1), 2: (8, 2, 1), 3: (2, 1)}
 
 
 def row(name: str, decoder: Decoder) -> dict[str, Any]:
@@ -108,10 +109,10 @@ def _map(output: Any) -> Tensor | None:
 
 
 def _inner(x: Tensor, period: int) -> Tensor:
-    """Return the inner half of a map along its last axes, in whole periods."""
+    """Return the inner eighth of a map along its last axes, in whole periods and not less than two."""
     for axis in range(x.dim() - (2 if x.dim() > 3 else 1), x.dim()):
-        start = x.shape[axis] // 4 // period * period
-        length = max((x.shape[axis] - 2 * start) // period, 1) * period
+        length = max(x.shape[axis] // 8 // period, 2) * period
+        start = max(x.shape[axis] - length, 0) // 2 // period * period
         x = x.narrow(axis, start, min(length, x.shape[axis]))
     return x
 

@@ -10,8 +10,9 @@ from checkerscope.analysis.audit import grids, verdict
 from checkerscope.analysis.audit.flat_answers import FlatAnswers
 from checkerscope.analysis.audit.grouping import grouped
 from checkerscope.analysis.audit.growth.lineage import whole
+from checkerscope.analysis.audit.growth.unaccounted import unaccounted, unevenness
 from checkerscope.analysis.audit.judging import Judged, judged
-from checkerscope.analysis.audit.output import Found, Output, outputs, unaccounted
+from checkerscope.analysis.audit.output import Found, Output, outputs
 from checkerscope.analysis.audit.probing import probes, sizes
 from checkerscope.analysis.audit.probing.probes import Arguments
 from checkerscope.analysis.audit.probing.running import Runner
@@ -77,8 +78,17 @@ class Examination:
         sides = [o.map(seen).shape[2:] for o in found if not o.fits(seen, sizes.PERIODS)]
         enough = any(o.fits(seen, sizes.PERIODS) for o in found) or not found
         shortest = [min(n) for n in zip(*sides, strict=True)] if sides and not enough else [2**62] * self.dims
-        short = sizes.shortage(shortest, period, seen.hidden)
+        short = sizes.shortage(shortest, period, seen.hidden | self._points(seen))
         return short if short.is_any and probes.maps(self.given, self.dims) else None
+
+    def _points(self, seen: Pass) -> frozenset[int]:
+        """Return the axes of length 1 in the example along which an output is longer and nothing says why."""
+        found = outputs(seen, self.dims)
+        lost = unaccounted((*found.judged, *found.plain), seen, self.given, self.dims)
+        ones = {
+            i for i in range(self.dims) if all(x.shape[i - self.dims] == 1 for x in probes.maps(self.given, self.dims))
+        }
+        return frozenset(axis for axes in lost.values() for axis in axes if axis in ones)
 
     def _fits(self, seen: Pass) -> bool:
         found = outputs(seen, self.dims).judged
@@ -114,8 +124,9 @@ class Examination:
     def _refusal(self, found: Found) -> str:
         """Return why the outputs cannot be judged, "" if they can."""
         lost = unaccounted((*found.judged, *found.plain), self.seen, self.given, self.dims)
-        if lost:
-            axes = ", ".join(map(str, lost))
+        uneven = {axis for output, axes in lost.items() if self._is_uneven(output) for axis in axes}
+        if uneven:
+            axes = ", ".join(map(str, sorted(uneven)))
             return (
                 f"the output is larger than the input along spatial axis {axes}, and no enlargement was found there;"
                 " give an example that is longer along it"
@@ -125,6 +136,14 @@ class Examination:
             what = returned.described(self.seen.output)
             return f"no output is a map that can be followed from the input; the model returned {what}"
         return ""
+
+    def _is_uneven(self, output: Output) -> bool:
+        """Return whether an output varies on flat inputs: what made it larger is then no padding and no tiling."""
+        if output.lineage.axes is None:
+            return True
+        flats = probes.flats(self.given, self.dims, self.generator, count=3)
+        runs = [self.runner.flat(flat) for flat in flats]
+        return unevenness(output, self.seen, runs, self.given) > self.limit.decibel
 
     def _without_lattice(self, found: Found) -> Report:
         """Report a model in whose output no enlargement leaves a lattice; tiles make seams all the same."""

@@ -112,7 +112,9 @@ def judged(found: Sequence[Output], flat: FlatAnswers, runs: Sequence[Pass], lim
     outside = [one for one in measured if one.output.inside is None] or measured
     best = max(outside, key=lambda one: one.tone_db)
     inside = [one for one in measured if one.output.inside is not None and one.output.name == best.output.name]
-    if best.output.inside is not None or not inside:
+    if best.output.inside is not None:  # labels or masks: nothing else can be judged
+        return _with(best, best.output.squash, None)
+    if not inside:
         return best
     squash = inside[0].output.squash
     is_flat = best.reference**0.5 <= CONSTANT * best.level**0.5
@@ -121,7 +123,7 @@ def judged(found: Sequence[Output], flat: FlatAnswers, runs: Sequence[Pass], lim
     return _with(chosen, squash, other.tone_db)
 
 
-def _with(one: Judged, squash: str, other_db: float) -> Judged:
+def _with(one: Judged, squash: str, other_db: float | None) -> Judged:
     return Judged(
         one.output, one.powers, one.reference, one.level, one.limit, one.epsilon, squash=squash, other_db=other_db
     )

@@ -12,13 +12,8 @@ from torch import Tensor
 from checkerscope.analysis.audit import grids
 from checkerscope.analysis.audit.growth.axes import BATCH, CHANNEL, MIXED, Atom
 from checkerscope.analysis.audit.growth.lineage import Lineage, Period, has_memory, whole
-from checkerscope.analysis.audit.probing import probes
-from checkerscope.analysis.audit.probing.probes import Arguments
 from checkerscope.analysis.audit.tracing import returned
 from checkerscope.analysis.audit.tracing.run import Pass
-
-#: A side this much longer than the input's is no padding.
-LARGER = 1.5
 
 
 @dataclass(frozen=True)
@@ -169,17 +164,3 @@ def _candidates(seen: Pass, name: str, x: Tensor, lineage: Lineage | None, dims:
 def _is_readable(output: Output, seen: Pass, x: Tensor) -> bool:
     x = x if output.inside is None else seen.inside[output.inside][0]
     return as_map(x, output.lineage, output.dims) is not None
-
-
-def unaccounted(found: Sequence[Output], seen: Pass, given: Arguments, dims: int) -> list[int]:
-    """Return the axes along which an output is larger than the input and nothing says why."""
-    inputs = [x.shape[-dims:] for x in probes.maps(given, dims)]
-    if not inputs:
-        return []
-    sides = [max(shape[i] for shape in inputs) for i in range(dims)]
-    wrong: set[int] = set()
-    for output in found:
-        if output.lineage.axes is None:
-            larger = zip(output.map(seen).shape[2:], sides, output.period, strict=True)
-            wrong |= {i for i, (after, before, p) in enumerate(larger) if p == 1 and after > LARGER * before}
-    return sorted(wrong)

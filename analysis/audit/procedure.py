@@ -57,8 +57,8 @@ def audit(
         seed: Of the probes, and of what the model itself draws.
 
     Raises:
-        ValueError: If the model is no module, does not take the input, or returns no map or values that are not
-            finite; and with the cause whenever else it cannot be audited.
+        ValueError: If the model is no module or its weights are not in memory, if it does not take the input, or
+            returns no map or values that are not finite; and with the cause whenever else it cannot be audited.
 
     >>> audit(nn.Upsample(scale_factor=2), torch.rand(1, 3, 16, 16)).clean
     True
@@ -66,6 +66,8 @@ def audit(
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if not isinstance(model, nn.Module):
         raise checks.mismatch("audit: model", "a torch.nn.Module", type(model).__name__)
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
+        raise checks.mismatch("audit: model", "weights in memory", "weights on the meta device", "load them first")
     limit = _limit(threshold_db, threshold_rms)
     given = probes.arguments(example_input)
     try:

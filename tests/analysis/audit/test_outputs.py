@@ -89,6 +89,11 @@ UNJUDGED: dict[str, tuple[Callable[[Returns, Tensor], object], str]] = {
 }
 
 
+def test_the_operator_that_makes_labels_is_named() -> None:
+    report = audit(Returns(dirty(), JUDGED["argmax"]), torch.randn(1, 6, 16, 16))
+    assert "leaves a grid before the argmax at" in report.verdict
+
+
 @pytest.mark.parametrize("build", [dirty, clean])
 @pytest.mark.parametrize("name", JUDGED)
 @pytest.mark.parametrize("count", [1, 2])

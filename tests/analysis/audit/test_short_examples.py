@@ -156,6 +156,62 @@ def test_a_larger_output_without_an_enlargement_is_never_clean() -> None:
     assert (report.clean, report.judgement) == (False, "cannot be judged")
 
 
+def columns_side_by_side(m: nn.Module, x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    pair = torch.cat([x, m.other(x)], 3)
+    return pair.view(n, c, h, 2, w).transpose(3, 4).reshape(n, c, h, 2 * w)
+
+
+def columns_by_index(m: nn.Module, x: Tensor) -> Tensor:
+    return torch.cat([x, m.other(x)], 3)[..., torch.arange(2 * x.shape[3]).view(2, -1).T.flatten()]
+
+
+def rows_one_by_one(m: nn.Module, x: Tensor) -> Tensor:
+    pairs = zip(x.split(1, 2), m.other(x).split(1, 2), strict=True)
+    return torch.cat([row for pair in pairs for row in pair], 2)
+
+
+def scattered(m: nn.Module, x: Tensor) -> Tensor:
+    n, c, h, w = (y := m.other(x)).shape
+    at = (torch.arange(h)[:, None] * 4 * w + torch.arange(w) * 2).flatten()
+    doubled = sum(torch.zeros(n, c, 4 * h * w).scatter(2, (at + s).expand(n, c, -1), y.flatten(2)) for s in (0, 1))
+    return (doubled + doubled.roll(2 * w, 2)).view(n, c, 2 * h, 2 * w)
+
+
+@pytest.mark.parametrize("way", [columns_side_by_side, columns_by_index, rows_one_by_one, scattered])
+def test_pixels_put_together_in_a_way_that_cannot_be_followed(way: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    """Two maps that differ make a grid: never clean. Two that are the same make none."""
+    torch.manual_seed(0)
+    x = torch.rand(1, 6, 16, 16)
+    assert audit(Module(way, other=nn.Identity()), x).clean
+    if way is not scattered:
+        report = audit(Module(way, other=nn.Conv2d(6, 6, 3, padding=1)), x)
+        assert (report.clean, report.judgement) == (False, "cannot be judged")
+
+
+def test_zeros_between_scattered_pixels_are_not_clean() -> None:
+    """Into a flat vector: the map's axes are lost on the way."""
+
+    def spread(m: nn.Module, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        at = (torch.arange(h)[:, None] * 4 * w + torch.arange(w) * 2).flatten().expand(n, c, -1)
+        return m.mix(torch.zeros(n, c, 4 * h * w).scatter_add(2, at, x.flatten(2)).view(n, c, 2 * h, 2 * w))
+
+    report = audit(Module(spread, mix=nn.Conv2d(6, 6, 3, padding=1)), torch.rand(1, 6, 16, 16))
+    assert (report.clean, report.judgement) == (False, "cannot be judged")
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_a_resize_of_one_pixel_is_found(mode: str) -> None:
+    report = audit(nn.Upsample(scale_factor=2, mode=mode), torch.rand(1, 6, 1, 1))
+    assert (report.judgement, [layer.scale for layer in report.layers]) == ("clean", [(2, 2)])
+
+
+def test_weights_that_are_nowhere_are_refused() -> None:
+    with pytest.raises(ValueError, match="audit: model: expected weights in memory, got weights on the meta device"):
+        audit(nn.ConvTranspose2d(6, 6, 4, 2, 1, device="meta"), torch.rand(1, 6, 4, 4))
+
+
 def test_a_model_of_one_size_that_is_too_short_is_refused_in_one_line() -> None:
     layers = nn.Sequential(nn.ConvTranspose2d(6, 6, 4, 2, 1), nn.ConvTranspose2d(6, 6, 4, 2, 1))
 
