@@ -1,8 +1,8 @@
 """Audits of other people's decoders, each beside a check of its own that knows nothing of the audit.
 
     pip install -c constraints.txt 'checkerscope[audit-examples]'
-    python -m benchmarks.audit_packages              # all of them, into docs/audit/packages.json and docs/audit.md
-    python -m benchmarks.audit_packages UNet Dac     # some of them, printed only
+    python -m benchmarks.audit_packages UNet Dac     # some of them, printed; without names, all
+    python -m benchmarks.audit_packages --write      # all, also into docs/audit/packages.json and docs/audit.md
 
 Small configs, random weights, seed 0. The check: the plain model on constant inputs of a map several times as long
 where the model takes one, for two seeds, without padding made periodic and without watching; the grid is that of the
@@ -13,8 +13,8 @@ that the other way round it says nothing.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 import warnings
 from importlib import metadata
@@ -163,16 +163,22 @@ def _db(value: float | None) -> str:
 
 
 def main() -> None:
-    """Audit the decoders that are named, or all, and write the table."""
-    asked = sys.argv[1:]
+    """Audit the decoders that are named, or all; write the table where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="Part of a decoder's name. Without one, all.")
+    parser.add_argument("--write", action="store_true", help="Write the table of all into docs; not with names.")
+    arguments = parser.parse_args()
+    unknown = [part for part in arguments.names if not any(part in name for name in DECODERS)]
+    if unknown or (arguments.write and arguments.names):
+        parser.error(f"no decoder: {', '.join(unknown)}" if unknown else "--write: expected no names; it is for all")
     rows = []
     for name, decoder in DECODERS.items():
-        if not asked or any(part in name for part in asked):
+        if not arguments.names or any(part in name for part in arguments.names):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 rows.append(row(name, decoder))
             print(json.dumps(rows[-1]), flush=True)
-    if asked:
+    if not arguments.write:
         return
     versions = {package: metadata.version(package) for package in sorted({d.package for d in DECODERS.values()})}
     record = {"packages": {**versions, "torch": torch.__version__}, "rows": rows}

@@ -139,7 +139,7 @@ fit.cost(network, examples)
 fit.fit(run, network, examples, observe=lambda step, state: None, resume=None)
 with evaluate.trial(run, network, build.data(run, "test").first(4), margin=4) as trial:
     evaluate.take("tone", trial)
-print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("checkerscope.")))
+print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("checkerscope.")), sep="\\n")
 """
 
 
@@ -147,7 +147,7 @@ print(*(module.__file__ for name, module in sys.modules.items() if name.startswi
 def test_what_is_loaded_when_a_run_is_trained_and_measured_is_in_a_stamp(cured: bool) -> None:
     run = spec(cured=cured)
     said = subprocess.run([sys.executable, "-c", LIVE, run.canonical], capture_output=True, text=True, check=True)
-    loaded = {Path(path).resolve() for path in said.stdout.split()}
+    loaded = {Path(path).resolve() for path in said.stdout.splitlines()}
     files = {path.relative_to(source_code.PROJECT).as_posix() for path in loaded if not source_code._is_prose(path)}
     inside = closure(source_code.training_code, run) | closure(measuring, run)
     assert len(inside) > 20
