@@ -4,6 +4,8 @@
     python -m benchmarks.audit_packages UNet Dac     # some of them, printed; without names, all
     python -m benchmarks.audit_packages --write      # all, also into docs/audit/packages.json and docs/audit.md
 
+A decoder that takes longer than `--limit` seconds is left out and named.
+
 Small configs, random weights, seed 0. The check: the plain model on constant inputs of a map several times as long
 where the model takes one, for two seeds, without padding made periodic and without watching; the grid is that of the
 phase means in the inner eighth, in dB of the contrast on noise: what padding leaves fades inwards, a grid does not. A
@@ -15,19 +17,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import time
 import warnings
 from importlib import metadata
 from math import lcm, log10
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.audit_decoders import DECODERS, Decoder
 from checkerscope.analysis.audit import audit
 from checkerscope.analysis.audit.report import Report
+
+if TYPE_CHECKING:
+    from benchmarks.audit_decoders import Decoder
 
 ROOT = Path(__file__).parent.parent
 OUTPUT, PAGE = ROOT / "docs" / "audit" / "packages.json", ROOT / "docs" / "audit.md"
@@ -139,6 +145,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| decoder | package | enlarges by | judgement | tone, dB | check, dB | s |",
         "|---|---|---|---|---|---|---|",
     ]
+    left = [f"{one['decoder']} ({one['left_out']})" for one in rows if "left_out" in one]
+    rows = [one for one in rows if "left_out" not in one]
     for one in rows:
         if "refused" in one:
             lines.append(f"| {one['decoder']} | {one['package']} | | refused: {one['refused']} | | | |")
@@ -155,6 +163,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         f" called clean the check agrees with {agree}. The parts of the layers add up to the tone within"
         f" {max(unlike, 1e-9):.1g} dB.",
     ]
+    if left:
+        lines += ["", f"Left out: {'; '.join(left)}."]
     return "\n".join(lines)
 
 
@@ -162,11 +172,30 @@ def _db(value: float | None) -> str:
     return "-" if value is None else "none" if value <= -150 else f"{value:.1f}"
 
 
+def limited(name: str, decoder: Decoder, seconds: int) -> dict[str, Any]:
+    """Return the row of a decoder, or that it took too long."""
+
+    def ring(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        return row(name, decoder)
+    except TimeoutError:
+        return {"decoder": name, "package": decoder.package, "left_out": f"took more than {seconds} s"}
+    finally:
+        signal.alarm(0)
+
+
 def main() -> None:
     """Audit the decoders that are named, or all; write the table where that is asked for."""
+    from benchmarks.audit_decoders import DECODERS
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="Part of a decoder's name. Without one, all.")
     parser.add_argument("--write", action="store_true", help="Write the table of all into docs; not with names.")
+    parser.add_argument("--limit", type=int, default=90, metavar="SECONDS", help="Of one decoder.")
     arguments = parser.parse_args()
     unknown = [part for part in arguments.names if not any(part in name for name in DECODERS)]
     if unknown or (arguments.write and arguments.names):
@@ -176,15 +205,20 @@ def main() -> None:
         if not arguments.names or any(part in name for part in arguments.names):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                rows.append(row(name, decoder))
+                rows.append(limited(name, decoder, arguments.limit))
             print(json.dumps(rows[-1]), flush=True)
-    if not arguments.write:
-        return
-    versions = {package: metadata.version(package) for package in sorted({d.package for d in DECODERS.values()})}
+    if arguments.write:
+        write(rows)
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Write all rows, with the versions that they were made with, and the page's table."""
+    versions = {package: metadata.version(package) for package in sorted({one["package"] for one in rows})}
     record = {"packages": {**versions, "torch": torch.__version__}, "rows": rows}
     OUTPUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
     main()

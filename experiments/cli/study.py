@@ -219,12 +219,16 @@ def _manuscript(results: Path, output: Path | None) -> None:
 def _finished_or_published(session: Session) -> Collected:
     """Return the study's records: of its results where they are complete, else the published ones."""
     from checkerscope.experiments.reporting.collect import Collected
+    from checkerscope.experiments.store import disk
     from checkerscope.experiments.store.records import load_records
     from checkerscope.experiments.study import packaged
 
     state = session.progress()
     if state.is_complete:  # what lies in the records may be of fewer runs, or of other measures
-        return _gather(session)
+        collected = _gather(session)
+        with disk.if_writable():
+            _save(collected, session.store.root / "records")
+        return collected
     folder = packaged.published(session.name)
     if not folder.is_dir():
         raise ValueError(f"{session.status_line()}, and no published {folder}; finish it with: checkerscope study")

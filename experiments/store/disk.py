@@ -17,10 +17,22 @@ HELD = (BlockingIOError, PermissionError)
 #: Names that are tried for a temporary file: each is drawn from 64 bits, so that a second try is rare already.
 TRIES = 100
 TEMPORARY = ".tmp-"
+#: Errors that say that nothing may be written there, and nothing is wrong with the disk.
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class NoLocks(Exception):
     """Nothing can be locked there; the message says why, not where."""
+
+
+@contextlib.contextmanager
+def if_writable() -> Iterator[None]:
+    """Leave out what is written inside where nothing may be written; what is wrong with the disk still raises."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
 
 
 def write(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
 from checkerscope.experiments.errors import StoreError
@@ -11,20 +10,14 @@ from checkerscope.experiments.store.folder import StudyFolder
 from checkerscope.experiments.store.manifest import unsealed
 from checkerscope.experiments.store.seals import sealed
 
-#: Errors that say that nothing may be written there, and nothing is wrong with the disk.
-READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-
 
 class Notes(StudyFolder):
     """The notes of a study, each under its name."""
 
     def save_note(self, name: str, body: Any) -> None:
         """Keep something that can be made again, such as what a drawing was made from; a read-only store keeps none."""
-        try:
+        with disk.if_writable():
             disk.write(self.root / f"{name}.json", sealed({"note": name, "body": body}))
-        except OSError as error:
-            if error.errno not in READ_ONLY:
-                raise
 
     def load_note(self, name: str) -> Any:
         """Return a note, or None where it is absent, damaged, or says that it is another one."""
