@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,11 @@ def _destination(results: Path) -> Path:
     """Return a results folder's full path; it need not be there yet.
 
     Raises:
-        ValueError: If it is a circle of links, which `resolve` passes over in silence from Python 3.13 on.
+        ValueError: If it is a file, or a circle of links, which `resolve` passes over in silence from Python 3.13 on.
     """
     try:
-        results.stat()
+        if not stat.S_ISDIR(results.stat().st_mode):
+            raise ValueError(f"--results {results}: expected a folder or a new name, got a file; choose another name")
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise ValueError(f"--results {results}: expected a folder, got a circle of links; choose another") from None

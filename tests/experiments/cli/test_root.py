@@ -148,6 +148,11 @@ def test_list_shows_a_file_that_cannot_be_read_as_skipped(
             2,
             "loop: expected a folder, got a circle of lin",
         ),
+        (
+            ["slurm-script", SMOKE, "--jobs", "2", "--results", "{file}"],
+            2,
+            "file: expected a folder or a new name, got a file",
+        ),
         (["verify", "{empty}/gone"], 2, "does not exist"),
         (["verify", "{empty}"], 1, "empty: no study here"),
     ],
